@@ -1,0 +1,39 @@
+/* Which tensor gets which type: the rules of the GGUF mixes, the same choices as llama.cpp's. Pure functions of data. */
+#ifndef SMELT_QUANT_RECIPE_H
+#define SMELT_QUANT_RECIPE_H
+
+#include "ir/ctx.h"
+
+typedef struct smelt_override {
+    const char *regex; /* searched in the lower-cased tensor name; the first that matches wins */
+    smelt_dtype type;
+} smelt_override;
+
+typedef struct smelt_recipe_opts {
+    const char *mix;                 /* "Q4_0", "q8_0", "F16": a row of recipe.def, in any letter case */
+    const smelt_override *overrides; /* [n_overrides] */
+    size_t n_overrides;
+    smelt_dtype output_type;    /* SMELT_DT_COUNT: as the mix says */
+    smelt_dtype embedding_type; /* SMELT_DT_COUNT: as the mix says */
+    bool leave_output;
+    bool pure;
+    bool allow_requantize; /* quantised sources are E_UNSUPPORTED without it */
+} smelt_recipe_opts;
+
+typedef struct smelt_choice {
+    smelt_dtype asked; /* what the mix or an override wants */
+    smelt_dtype given; /* what fits the tensor's shape */
+    const char *why;   /* static text: "mix", "kept", "--tensor-type", "row size" … */
+} smelt_choice;
+
+/* Chooses for every tensor of a model in GGUF projection; choices has out->n_tensors entries. *file_type is GGUF's
+ * general.file_type. E_USAGE for an unknown mix (naming the nearest) or an unreadable regex. */
+smelt_status recipe_quantize(const smelt_ctx *ctx, const smelt_model *out, const smelt_recipe_opts *opts, smelt_choice *choices,
+                             int *file_type, smelt_err *err);
+/* The rules of llama.cpp's converter: `type` is auto, f32, f16, bf16 or q8_0. */
+smelt_status recipe_convert(const smelt_ctx *ctx, const smelt_model *out, const char *type, smelt_choice *choices, int *file_type,
+                            smelt_err *err);
+/* Names of all mixes for help texts, "F32 F16 …". Static. */
+const char *recipe_mixes(void);
+
+#endif

@@ -1,0 +1,15 @@
+/* JSON through jansson, with the limits and messages that untrusted files need. */
+#ifndef SMELT_BASE_JSON_H
+#define SMELT_BASE_JSON_H
+
+#include <jansson.h>
+
+#include "base/bytes.h"
+
+/* Parses `n` bytes of UTF-8: duplicate keys, a nesting deeper than jansson's limit, and bytes behind the value are errors
+ * (E_CORRUPT with line and column). `what` names the text in messages. NEW: json_decref. */
+smelt_status smelt_json_parse(const char *text, size_t n, const char *what, json_t **out, smelt_err *err);
+/* The same for a file of at most `limit` bytes. */
+smelt_status smelt_json_load(const char *path, uint64_t limit, json_t **out, smelt_err *err);
+
+#endif

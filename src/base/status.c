@@ -1,0 +1,122 @@
+#include "base/status.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *smelt_status_text(smelt_status status)
+{
+    static const struct {
+        int number;
+        const char *text;
+    } rows[] = {
+#define X(name, number, exit_code, text) {number, text},
+        SMELT_STATUS_LIST(X)
+#undef X
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].number == (int)status) return rows[i].text;
+    return "unknown status";
+}
+
+int smelt_status_exit_code(smelt_status status)
+{
+    static const struct {
+        int number, exit_code;
+    } rows[] = {
+#define X(name, number, exit_code, text) {number, exit_code},
+        SMELT_STATUS_LIST(X)
+#undef X
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].number == (int)status) return rows[i].exit_code;
+    return 4;
+}
+
+/* Cuts a UTF-8 text that filled its buffer at a character's border, and says so. */
+static void mark_cut(char *buf, size_t size)
+{
+    static const char mark[] = "…";
+    size_t at = size - sizeof mark;
+    while (at > 0 && ((unsigned char)buf[at] & 0xC0U) == 0x80U)
+        at--;
+    memcpy(buf + at, mark, sizeof mark);
+}
+
+static void vset(char *buf, size_t size, const char *fmt, va_list args)
+{
+    int n = vsnprintf(buf, size, fmt, args);
+    if (n < 0)
+        buf[0] = 0;
+    else if ((size_t)n >= size)
+        mark_cut(buf, size);
+}
+
+smelt_status smelt_fail(smelt_err *err, smelt_status code, const char *fmt, ...)
+{
+    if (!err || err->code != SMELT_OK) return code;
+    err->code = code;
+    va_list args;
+    va_start(args, fmt);
+    vset(err->text, sizeof err->text, fmt, args);
+    va_end(args);
+    return code;
+}
+
+smelt_status smelt_fail_at(smelt_err *err, smelt_status code, uint64_t offset, const char *fmt, ...)
+{
+    if (!err || err->code != SMELT_OK) return code;
+    err->code = code;
+    err->has_offset = true;
+    err->offset = offset;
+    va_list args;
+    va_start(args, fmt);
+    vset(err->text, sizeof err->text, fmt, args);
+    va_end(args);
+    return code;
+}
+
+smelt_status smelt_fail_errno(smelt_err *err, const char *fmt, ...)
+{
+    int saved = errno;
+    if (!err || err->code != SMELT_OK) return SMELT_E_IO;
+    err->code = SMELT_E_IO;
+    va_list args;
+    va_start(args, fmt);
+    vset(err->text, sizeof err->text, fmt, args);
+    va_end(args);
+    size_t n = strlen(err->text);
+    char reason[128];
+    if (strerror_r(saved, reason, sizeof reason) != 0) snprintf(reason, sizeof reason, "error %d", saved);
+    snprintf(err->text + n, sizeof err->text - n, ": %s", reason);
+    return SMELT_E_IO;
+}
+
+smelt_status smelt_oom(smelt_err *err) { return smelt_fail(err, SMELT_E_NOMEM, "out of memory"); }
+
+void smelt_err_where(smelt_err *err, const char *fmt, ...)
+{
+    if (!err || err->code == SMELT_OK) return;
+    char inner[sizeof err->where];
+    memcpy(inner, err->where, sizeof inner);
+    va_list args;
+    va_start(args, fmt);
+    vset(err->where, sizeof err->where, fmt, args);
+    va_end(args);
+    size_t n = strlen(err->where);
+    if (inner[0] && (size_t)snprintf(err->where + n, sizeof err->where - n, ": %s", inner) >= sizeof err->where - n)
+        mark_cut(err->where, sizeof err->where);
+}
+
+void smelt_err_add(smelt_err *err, const char *fmt, ...)
+{
+    if (!err) return;
+    size_t n = strlen(err->text);
+    if (n + 2 >= sizeof err->text) return;
+    if (n) err->text[n++] = '\n';
+    va_list args;
+    va_start(args, fmt);
+    vset(err->text + n, sizeof err->text - n, fmt, args);
+    va_end(args);
+}

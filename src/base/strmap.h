@@ -1,0 +1,18 @@
+/* Hash map from byte strings to size_t, in an arena. Keys are borrowed. */
+#ifndef SMELT_BASE_STRMAP_H
+#define SMELT_BASE_STRMAP_H
+
+#include "base/alloc.h"
+
+typedef struct smelt_strmap {
+    smelt_arena *arena;
+    struct strmap_slot *slots;
+    size_t count, capacity; /* capacity is a power of two or 0 */
+} smelt_strmap;
+
+/* Adds `key`; when it is there already, *added is false and the old value stays. False when out of memory. */
+bool strmap_add(smelt_strmap *map, const char *key, size_t len, size_t value, bool *added);
+/* Sets *value and returns true if `key` is there. */
+bool strmap_get(const smelt_strmap *map, const char *key, size_t len, size_t *value);
+
+#endif

@@ -1,0 +1,24 @@
+/* From an opened source and chosen types to a finished layout. */
+#ifndef SMELT_CONVERT_PLAN_H
+#define SMELT_CONVERT_PLAN_H
+
+#include "ir/format.h"
+
+/* A conversion in its stages: `out` is the target format's projection of `src`; the caller chooses types[i] for
+ * out.tensors[i] (initially the source's), then plan_layout fixes every size and offset. */
+typedef struct smelt_plan {
+    const smelt_format *format;
+    const char *target;
+    smelt_model *src; /* BORROWED */
+    smelt_model out;
+    smelt_dtype *types;
+    smelt_layout layout;
+} smelt_plan;
+
+smelt_status plan_open(const smelt_ctx *ctx, smelt_model *src, const smelt_format *format, const char *target, smelt_plan *plan,
+                       smelt_err *err);
+/* E_UNSUPPORTED, naming all of them, if a type cannot be stored by the format or cannot be made from the source's. */
+smelt_status plan_layout(const smelt_ctx *ctx, smelt_plan *plan, const smelt_write_opts *opts, smelt_err *err);
+void plan_free(smelt_plan *plan);
+
+#endif

@@ -1,0 +1,39 @@
+/* How a block type packs and unpacks: the vtable that quant/ implements. */
+#ifndef SMELT_IR_CODEC_H
+#define SMELT_IR_CODEC_H
+
+#include "base/cpu.h"
+#include "ir/dtype.h"
+
+/* Encodes `rows` rows of `cols` float32 each (cols a multiple of the block's elements) to dst, rows one after another.
+ * `weights`, if not NULL, holds the importance of each of the cols columns. Output bytes depend on the arguments alone: every
+ * variant gives the same. */
+typedef void smelt_pack_fn(const float *x, void *dst, uint64_t rows, uint64_t cols, const float *weights);
+/* Decodes n elements (whole blocks). Exact: the float32 that the format's definition gives. */
+typedef void smelt_unpack_fn(const void *src, float *y, uint64_t n);
+/* Looks at n blocks; returns the index of the first whose scales are not finite, or n. */
+typedef uint64_t smelt_validate_fn(const void *src, uint64_t n);
+
+typedef struct smelt_codec_variant {
+    smelt_cpu cpu;
+    smelt_pack_fn *pack;     /* NULL: use a lower level's */
+    smelt_unpack_fn *unpack; /* NULL: use a lower level's */
+} smelt_codec_variant;
+
+enum { SMELT_CODEC_VARIANTS = 4 };
+
+typedef struct smelt_codec {
+    smelt_dtype dtype;
+    smelt_validate_fn *validate; /* NULL: every bit pattern is fine */
+    /* Best first, the baseline last; unused entries are zero. */
+    smelt_codec_variant variants[SMELT_CODEC_VARIANTS];
+} smelt_codec;
+
+/* The functions of one type chosen for one processor. pack or unpack is NULL where there is none. */
+typedef struct smelt_codec_fns {
+    smelt_pack_fn *pack;
+    smelt_unpack_fn *unpack;
+    smelt_validate_fn *validate;
+} smelt_codec_fns;
+
+#endif

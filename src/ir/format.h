@@ -1,0 +1,79 @@
+/* An on-disk format: one file in formats/ that ends in one const table of this type. */
+#ifndef SMELT_IR_FORMAT_H
+#define SMELT_IR_FORMAT_H
+
+#include "ir/ctx.h"
+
+/* What a probe gets to see. */
+typedef struct smelt_probe {
+    const char *path;
+    bool is_dir;
+    const uint8_t *head; /* first bytes of a file */
+    size_t head_size;    /* up to 4096 */
+    uint64_t file_size;
+} smelt_probe;
+
+typedef struct smelt_write_opts {
+    uint64_t split_bytes;   /* largest size of a file, 0: the format's default */
+    uint64_t split_tensors; /* largest number of tensors in a file, 0: no limit */
+    uint32_t alignment;     /* of tensor data, 0: the format's default */
+    int file_type;          /* GGUF general.file_type, -1: leave out or keep */
+    bool quantized;         /* written by quantize: the key order is that of a quantizer's output */
+} smelt_write_opts;
+
+typedef struct smelt_out_file {
+    const char *name;   /* relative to the target directory, or beside the target file */
+    const void *header; /* written at offset 0; the whole content of a small file */
+    uint64_t header_size;
+    uint64_t size; /* of the whole file; what nothing is written to is zeros */
+} smelt_out_file;
+
+typedef struct smelt_out_tensor {
+    const smelt_tensor *src; /* in the projected model */
+    smelt_dtype dtype;       /* as stored */
+    int file;
+    uint64_t offset, bytes;
+    const float *weights; /* importance of the columns or NULL */
+} smelt_out_tensor;
+
+/* The finished plan of an output: every file with its size, every tensor with its place. Lives in its arena. */
+typedef struct smelt_layout {
+    smelt_arena arena;
+    bool dir; /* the target is a directory */
+    smelt_out_file *files;
+    size_t n_files, cap_files;
+    smelt_out_tensor *tensors;
+    size_t n_tensors, cap_tensors;
+} smelt_layout;
+
+smelt_status layout_add_file(smelt_layout *layout, const char *name, const void *header, uint64_t header_size, uint64_t size,
+                             int *index, smelt_err *err);
+
+typedef struct smelt_format {
+    const char *name;       /* "gguf" */
+    const char *extensions; /* of targets, space-separated, with dots: ".gguf"; "/" for a directory */
+    const char *title;      /* "GGUF" for people */
+    /* True if the source looks like this format; the first format in formats.def that says so gets it. */
+    bool (*probe)(const smelt_probe *probe);
+    /* Validates headers and adds tensors, metadata and so on to the model; opens no more than it must and reads no tensor
+     * data. `path` may be one shard of several for a container format. */
+    smelt_status (*read)(const smelt_ctx *ctx, const char *path, smelt_model *model, smelt_err *err);
+    /* Fills `out` (initialised by the caller) with the tensors this format stores for `model`, in its order, under its names,
+     * with views from the model's; types may still change. `out` borrows from `model`. NULL: the format is not written. */
+    smelt_status (*project)(const smelt_ctx *ctx, const smelt_model *model, smelt_model *out, smelt_err *err);
+    /* Lays out the files for the projected model, types[i] being the stored type of out->tensors[i]. */
+    smelt_status (*layout)(const smelt_ctx *ctx, const smelt_model *model, const smelt_model *out, const smelt_dtype *types,
+                           const char *target, const smelt_write_opts *opts, smelt_layout *layout, smelt_err *err);
+    bool (*can_store)(smelt_dtype dtype);
+} smelt_format;
+
+/* Opens any source: finds the format by its content, reads it, maps names and hyperparameters. model_free after use, also
+ * after an error. */
+smelt_status source_open(const smelt_ctx *ctx, const char *path, smelt_model *model, smelt_err *err);
+/* The container format of one file, for readers of directories. E_UNSUPPORTED with what was found if none takes it. */
+smelt_status format_probe(const smelt_ctx *ctx, const char *path, const smelt_format **out, smelt_err *err);
+/* The format that a target's name asks for ("x.gguf", "dir/"); `name`, if not NULL, asks for it by name. */
+smelt_status format_for_target(const smelt_ctx *ctx, const char *target, const char *name, const smelt_format **out,
+                               smelt_err *err);
+
+#endif

@@ -1,0 +1,57 @@
+/* A model: metadata, hyperparameters, vocabulary, tensors. */
+#ifndef SMELT_IR_MODEL_H
+#define SMELT_IR_MODEL_H
+
+#include "base/strmap.h"
+#include "ir/meta.h"
+#include "ir/tensor.h"
+
+struct smelt_arch;
+struct smelt_vocab;
+
+/* Hyperparameters: one row each in arch/hparams.def, which the arch layer reads and writes; here they are numbers. */
+enum { SMELT_MAX_HPARAMS = 96 };
+typedef struct smelt_hparams {
+    double v[SMELT_MAX_HPARAMS];
+    bool set[SMELT_MAX_HPARAMS];
+} smelt_hparams;
+
+/* A small file of the source that goes along (config.json, tokenizer.json …). */
+typedef struct smelt_side_file {
+    const char *name;
+    const uint8_t *data;
+    size_t size;
+} smelt_side_file;
+
+typedef struct smelt_model {
+    smelt_arena arena;
+    const char *format;  /* name of the format it was read from */
+    const char *path;    /* as given by the user */
+    const char *title;   /* base name of the directory or file, for general.name */
+    const char *variant; /* what inspect adds to the format's name: "v3, little-endian, 3 files"; may be NULL */
+    smelt_meta meta;
+    bool meta_complete;            /* meta is the whole key list of a GGUF source: written as it is, in that order */
+    const struct smelt_arch *arch; /* NULL: names are the file's own */
+    smelt_hparams hp;
+    const struct smelt_vocab *vocab; /* NULL: none */
+    void *config;                    /* json_t of config.json, owned; NULL: none */
+    smelt_side_file *side;
+    size_t n_side, cap_side;
+    smelt_tensor *tensors;
+    size_t n_tensors, cap_tensors;
+    smelt_strmap names;
+    smelt_map *maps;
+} smelt_model;
+
+void model_init(smelt_model *model);
+void model_free(smelt_model *model);
+/* Maps a file; the model closes it. BORROWED. */
+smelt_status model_map(smelt_model *model, const char *path, const smelt_map **out, smelt_err *err);
+/* Adds a tensor; copies the name. E_CORRUPT for a name that is empty, not UTF-8, has control characters, or is there already. */
+smelt_status model_add(smelt_model *model, const char *name, size_t len, const smelt_view *view, const char *file, uint64_t offset,
+                       smelt_err *err);
+const smelt_tensor *model_find(const smelt_model *model, const char *name);
+smelt_status model_side(smelt_model *model, const char *name, const void *data, size_t size, smelt_err *err);
+const smelt_side_file *model_side_find(const smelt_model *model, const char *name);
+
+#endif
