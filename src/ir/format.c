@@ -27,6 +27,13 @@ smelt_status layout_add_file(smelt_layout *l, const char *name, const void *head
     return SMELT_OK;
 }
 
+smelt_status layout_add_blob(smelt_layout *l, int file, uint64_t offset, const void *data, uint64_t size, smelt_err *err)
+{
+    if (!arena_room(&l->arena, &l->blobs, l->n_blobs, &l->cap_blobs, sizeof *l->blobs)) return smelt_oom(err);
+    l->blobs[l->n_blobs++] = (smelt_out_blob){file, offset, data, size};
+    return SMELT_OK;
+}
+
 /* Things people hand over by mistake, by their first bytes. */
 static const char *guess(const smelt_probe *p)
 {

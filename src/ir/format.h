@@ -36,6 +36,14 @@ typedef struct smelt_out_tensor {
     const float *weights; /* importance of the columns or NULL */
 } smelt_out_tensor;
 
+/* Bytes between or behind the tensors, where a format needs some: a zip's local headers and directory. */
+typedef struct smelt_out_blob {
+    int file;
+    uint64_t offset;
+    const void *data;
+    uint64_t size;
+} smelt_out_blob;
+
 /* The finished plan of an output: every file with its size, every tensor with its place. Lives in its arena. */
 typedef struct smelt_layout {
     smelt_arena arena;
@@ -44,10 +52,14 @@ typedef struct smelt_layout {
     size_t n_files, cap_files;
     smelt_out_tensor *tensors;
     size_t n_tensors, cap_tensors;
+    smelt_out_blob *blobs;
+    size_t n_blobs, cap_blobs;
 } smelt_layout;
 
 smelt_status layout_add_file(smelt_layout *layout, const char *name, const void *header, uint64_t header_size, uint64_t size,
                              int *index, smelt_err *err);
+/* `data` is borrowed: it lies in the layout's arena, or is static. */
+smelt_status layout_add_blob(smelt_layout *layout, int file, uint64_t offset, const void *data, uint64_t size, smelt_err *err);
 
 typedef struct smelt_format {
     const char *name;       /* "gguf" */
