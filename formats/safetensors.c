@@ -185,6 +185,13 @@ static smelt_status read_metadata(reader *r, const member *m)
     if (r->meta_seen) return smelt_fail_at(r->err, SMELT_E_CORRUPT, m->offset, "the header has " SAFETENSORS_META_MEMBER " twice");
     r->meta_seen = true;
     const size_t skip = (size_t)(m->value - m->text);
+    if (*m->value == 'n') {
+        json_t *object, *value;
+        const char *key;
+        SMELT_TRY(parse_member(r, m, &object, &key, &value));
+        json_decref(object);
+        return SMELT_OK; /* null: nothing else begins so */
+    }
     if (*m->value != '{')
         return smelt_fail_at(r->err, SMELT_E_CORRUPT, m->offset, SAFETENSORS_META_MEMBER " is not an object of strings");
     members inner = {.text = m->value, .size = m->size - skip, .pos = 1, .base = m->offset + skip};
@@ -234,7 +241,10 @@ static smelt_status read_shape(const reader *r, entry *e, const json_t *v)
 
 static smelt_status read_offsets(const reader *r, entry *e, const json_t *v)
 {
-    if (!json_is_array(v) || json_array_size(v) != 2) return wrong(r, e, "data_offsets", "an array of two integers", v);
+    if (!json_is_array(v)) return wrong(r, e, "data_offsets", "an array", v);
+    if (json_array_size(v) != 2)
+        return smelt_fail_at(r->err, SMELT_E_CORRUPT, e->offset, "data_offsets has %zu members, a begin and an end were expected",
+                             json_array_size(v));
     uint64_t *const to[2] = {&e->begin, &e->end};
     for (size_t i = 0; i < 2; i++) {
         const json_t *d = json_array_get(v, i);
@@ -266,6 +276,9 @@ static smelt_status check_size(const reader *r, const entry *e)
         return smelt_fail_at(r->err, SMELT_E_CORRUPT, e->offset, "%s %s has more bytes than 64 bits count", row->st_name, shape);
     if (elems % row->elems)
         return smelt_fail_at(r->err, SMELT_E_CORRUPT, e->offset, "%s %s is no whole number of bytes", row->st_name, shape);
+    if (row->elems > 1 && elems && e->shape.dim[e->shape.n - 1] % row->elems)
+        return smelt_fail_at(r->err, SMELT_E_UNSUPPORTED, e->offset, "%s %s has rows that are no whole number of bytes",
+                             row->st_name, shape);
     if (bytes != e->end - e->begin)
         return smelt_fail_at(r->err, SMELT_E_CORRUPT, e->offset,
                              "%s %s needs %" PRIu64 " bytes, its data_offsets [%" PRIu64 ", %" PRIu64 "] give %" PRIu64,
@@ -316,7 +329,10 @@ static smelt_status read_entry(reader *r, const member *m)
         return read_metadata(r, m);
     }
     smelt_status st = SMELT_OK;
-    if (!arena_room(&r->arena, &r->entries, r->n, &r->cap, sizeof *r->entries)) st = smelt_oom(r->err);
+    if (!*key || shown(key) != key)
+        st = smelt_fail_at(r->err, SMELT_E_CORRUPT, m->offset, "a tensor's name is empty or has control characters");
+    else if (!arena_room(&r->arena, &r->entries, r->n, &r->cap, sizeof *r->entries))
+        st = smelt_oom(r->err);
     if (st == SMELT_OK) {
         entry *e = &r->entries[r->n];
         *e = (entry){.name_len = strlen(key), .offset = m->offset};
@@ -326,7 +342,7 @@ static smelt_status read_entry(reader *r, const member *m)
         else {
             r->n++;
             st = read_fields(r, e, value);
-            if (st != SMELT_OK) smelt_err_where(r->err, "tensor '%s'", shown(e->name));
+            if (st != SMELT_OK) smelt_err_where(r->err, "tensor '%s'", e->name);
         }
     }
     json_decref(object);
@@ -347,18 +363,36 @@ static int by_name(const void *a, const void *b)
     return d ? d : x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
+static void sort(reader *r, int (*order)(const void *, const void *))
+{
+    if (r->n) qsort(r->entries, r->n, sizeof *r->entries, order);
+}
+
+/* Names occur once. Leaves the entries sorted by name. */
+static smelt_status check_names(reader *r)
+{
+    sort(r, by_name);
+    for (size_t i = 1; i < r->n; i++) {
+        const entry *e = &r->entries[i];
+        if (strcmp(e->name, e[-1].name) == 0)
+            return smelt_fail_at(r->err, SMELT_E_CORRUPT, e->offset, "the header has the tensor '%s' twice, first at byte %" PRIu64,
+                                 e->name, e[-1].offset);
+    }
+    return SMELT_OK;
+}
+
 /* The tensors follow one another without holes from the header's end to the file's. */
 static smelt_status check_places(reader *r, uint64_t data, uint64_t size)
 {
     uint64_t at = 0;
-    qsort(r->entries, r->n, sizeof *r->entries, by_offsets);
+    sort(r, by_offsets);
     for (size_t i = 0; i < r->n; i++) {
         const entry *e = &r->entries[i];
         smelt_status st = SMELT_OK;
         if (e->begin < at)
             st = smelt_fail_at(r->err, SMELT_E_CORRUPT, e->offset,
                                "its data begin at %" PRIu64 ", but those of '%s' end at %" PRIu64 ": they overlap", e->begin,
-                               shown(e[-1].name), at);
+                               e[-1].name, at);
         else if (e->begin > at)
             st = smelt_fail_at(r->err, SMELT_E_CORRUPT, e->offset,
                                "its data begin at %" PRIu64 ", but those before end at %" PRIu64
@@ -370,7 +404,7 @@ static smelt_status check_places(reader *r, uint64_t data, uint64_t size)
                                "; the download or copy is incomplete",
                                data + e->end, size);
         if (st != SMELT_OK) {
-            smelt_err_where(r->err, "tensor '%s'", shown(e->name));
+            smelt_err_where(r->err, "tensor '%s'", e->name);
             return st;
         }
         at = e->end;
@@ -386,19 +420,15 @@ static smelt_status add_tensors(reader *r, const char *path, const uint8_t *data
     smelt_model *m = r->model;
     const char *file = path_base(&m->arena, path);
     if (!file) return smelt_oom(r->err);
-    qsort(r->entries, r->n, sizeof *r->entries, by_name);
+    sort(r, by_name);
     for (size_t i = 0; i < r->n; i++) {
         const entry *e = &r->entries[i];
         const smelt_view *view;
-        smelt_status st = SMELT_OK;
-        if (i && strcmp(e->name, e[-1].name) == 0)
-            st = smelt_fail_at(r->err, SMELT_E_CORRUPT, e->offset, "the header has a second entry of this name");
-        if (st == SMELT_OK)
-            st = view_bytes(&m->arena, e->dtype, &e->shape, e->end > e->begin ? data + e->begin : data, e->end - e->begin, &view,
-                            r->err);
+        smelt_status st = view_bytes(&m->arena, e->dtype, &e->shape, e->end > e->begin ? data + e->begin : data, e->end - e->begin,
+                                     &view, r->err);
         if (st == SMELT_OK) st = model_add(m, e->name, e->name_len, view, file, data_at + e->begin, r->err);
         if (st != SMELT_OK) {
-            smelt_err_where(r->err, "tensor '%s'", shown(e->name));
+            smelt_err_where(r->err, "tensor '%s'", e->name);
             return st;
         }
     }
@@ -455,6 +485,7 @@ static smelt_status safetensors_read(const smelt_ctx *ctx, const char *path, sme
         reader r = {.model = model, .err = err};
         r.meta_names.arena = &r.arena;
         st = read_header(&r, (const char *)map->data + LENGTH, (size_t)header);
+        if (st == SMELT_OK) st = check_names(&r);
         if (st == SMELT_OK) st = check_places(&r, LENGTH + header, map->size);
         if (st == SMELT_OK) st = add_tensors(&r, path, map->data + LENGTH + header, LENGTH + header);
         buf_free(&r.member);
