@@ -71,6 +71,16 @@ const char *arch_list(smelt_arena *arena);
 const char *role_stem(smelt_role role);
 /* Canonical name of a tensor ("blk.3.attn_q.weight") in the arena; NULL when out of memory. */
 char *role_name(smelt_arena *arena, smelt_role role, smelt_part part, int layer);
+/* ".weight", ".bias" or "". */
+const char *part_suffix(smelt_part part);
+/* The part that a name ends in, and the length of the rest; the whole name for SMELT_PART_NONE. */
+smelt_part name_part(const char *name, size_t *stem_len);
+/* Whether a stem fits a pattern with %L for the layer; *layer is -1 if there is none. */
+bool name_match(const char *pattern, const char *stem, size_t len, int *layer);
+/* The layer in any name that starts as canonical layer names do ("blk.7.…"); -1 if there is none. */
+int name_layer(const char *name);
+/* The pattern with its layer and a suffix, in the arena; NULL when out of memory. */
+char *name_fill(smelt_arena *arena, const char *pattern, int layer, const char *suffix);
 /* The role, part and layer that a canonical name means; false if none. */
 bool role_parse(const char *name, smelt_role *role, smelt_part *part, int *layer);
 

@@ -72,6 +72,16 @@ void map_close(smelt_map *m)
     free(m);
 }
 
+void map_populate(const void *p, size_t n)
+{
+#ifdef MADV_POPULATE_READ
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)p & ~(page - 1);
+    madvise((void *)from, n + ((uintptr_t)p - from), MADV_POPULATE_READ);
+#else
+    (void)p, (void)n;
+#endif
+}
+
 static ssize_t read_all(int fd, char *p, size_t n, off_t at)
 {
     size_t got = 0;

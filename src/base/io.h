@@ -17,6 +17,8 @@ typedef struct smelt_map {
 /* Maps `path`. NEW: close with map_close. Directories, pipes and devices are E_UNSUPPORTED. */
 smelt_status map_open(const char *path, smelt_map **out, smelt_err *err);
 void map_close(smelt_map *map);
+/* Asks for pages of a mapping to be there at once instead of by single faults; a hint that may do nothing. */
+void map_populate(const void *p, size_t n);
 /* Reads a whole small file (a config, a template) into the arena with a NUL behind it; more than `limit` bytes is E_LIMIT. */
 smelt_status file_read(smelt_arena *arena, const char *path, uint64_t limit, const char **data, size_t *size, smelt_err *err);
 

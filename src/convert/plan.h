@@ -17,6 +17,8 @@ typedef struct smelt_plan {
 
 smelt_status plan_open(const smelt_ctx *ctx, smelt_model *src, const smelt_format *format, const char *target, smelt_plan *plan,
                        smelt_err *err);
+/* Orders the tensors by layer and name, those outside layers first: the order of llama-quantize's output. Resets the types. */
+smelt_status plan_sort(smelt_plan *plan, smelt_err *err);
 /* E_UNSUPPORTED, naming all of them, if a type cannot be stored by the format or cannot be made from the source's. */
 smelt_status plan_layout(const smelt_ctx *ctx, smelt_plan *plan, const smelt_write_opts *opts, smelt_err *err);
 void plan_free(smelt_plan *plan);

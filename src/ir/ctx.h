@@ -17,7 +17,8 @@ typedef struct smelt_ctx {
     const struct smelt_format *const *formats; /* NULL-terminated */
     smelt_codec_fns codec[SMELT_DT_COUNT];     /* chosen for `cpu` */
     smelt_cpu cpu;
-    int threads; /* at least 1 */
+    const char *pre_tokenizer; /* overrides what the pre-tokenizer is recognised as; NULL: recognise */
+    int threads;               /* at least 1 */
     /* Called from worker threads, one at a time; true stops the run with E_CANCELLED. May be NULL. */
     bool (*progress)(void *user, const smelt_progress *p);
     /* A warning for people: something the run goes on in spite of. May be NULL. */

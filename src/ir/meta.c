@@ -40,6 +40,15 @@ bool meta_set(smelt_meta *m, const smelt_kv *kv)
     return true;
 }
 
+bool meta_copy(smelt_meta *to, const smelt_meta *from)
+{
+    to->kv = arena_calloc(to->arena, from->count, sizeof *to->kv);
+    if (!to->kv) return false;
+    if (from->count) memcpy(to->kv, from->kv, from->count * sizeof *to->kv);
+    to->count = to->capacity = from->count;
+    return true;
+}
+
 bool meta_u32(smelt_meta *m, const char *key, uint32_t v)
 {
     return meta_set(m, &(smelt_kv){.key = key, .type = SMELT_KV_U32, .v.u = v});

@@ -58,6 +58,8 @@ const smelt_kv *meta_find(const smelt_meta *meta, const char *key);
 /* Appends; a key that is there already keeps its place and gets the new value. Key and strings are copied (array data is
  * not). False when out of memory. */
 bool meta_set(smelt_meta *meta, const smelt_kv *kv);
+/* Makes `to`, which is empty, a copy of `from`; key and value memory is shared. False when out of memory. */
+bool meta_copy(smelt_meta *to, const smelt_meta *from);
 bool meta_u32(smelt_meta *meta, const char *key, uint32_t v);
 bool meta_f32(smelt_meta *meta, const char *key, float v);
 bool meta_bool(smelt_meta *meta, const char *key, bool v);

@@ -56,6 +56,7 @@ smelt_status model_add(smelt_model *m, const char *name, size_t len, const smelt
     if (!added) return smelt_fail(err, SMELT_E_CORRUPT, "there are two tensors with the name '%s'", copy);
     m->tensors[m->n_tensors++] = (smelt_tensor){
         .name = copy,
+        .origin = copy,
         .layer = -1,
         .dtype = view_dtype(view),
         .shape = *view_shape(view),
@@ -63,6 +64,18 @@ smelt_status model_add(smelt_model *m, const char *name, size_t len, const smelt
         .file = file,
         .offset = offset,
     };
+    return SMELT_OK;
+}
+
+smelt_status model_reindex(smelt_model *m, smelt_err *err)
+{
+    m->names = (smelt_strmap){.arena = &m->arena};
+    for (size_t i = 0; i < m->n_tensors; i++) {
+        bool added;
+        const char *name = m->tensors[i].name;
+        if (!strmap_add(&m->names, name, strlen(name), i, &added)) return smelt_oom(err);
+        if (!added) return smelt_fail(err, SMELT_E_CORRUPT, "there are two tensors with the name '%s'", name);
+    }
     return SMELT_OK;
 }
 

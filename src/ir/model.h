@@ -32,8 +32,10 @@ typedef struct smelt_model {
     smelt_meta meta;
     bool meta_complete;            /* meta is the whole key list of a GGUF source: written as it is, in that order */
     const struct smelt_arch *arch; /* NULL: names are the file's own */
+    const char *unmapped;          /* why arch is NULL, for whoever needs it; may be NULL */
     smelt_hparams hp;
     const struct smelt_vocab *vocab; /* NULL: none */
+    const smelt_err *vocab_err;      /* why there is none although the source has a tokenizer; NULL otherwise */
     void *config;                    /* json_t of config.json, owned; NULL: none */
     smelt_side_file *side;
     size_t n_side, cap_side;
@@ -50,6 +52,8 @@ smelt_status model_map(smelt_model *model, const char *path, const smelt_map **o
 /* Adds a tensor; copies the name. E_CORRUPT for a name that is empty, not UTF-8, has control characters, or is there already. */
 smelt_status model_add(smelt_model *model, const char *name, size_t len, const smelt_view *view, const char *file, uint64_t offset,
                        smelt_err *err);
+/* Rebuilds the name index after tensors were reordered, renamed or removed. E_CORRUPT if two have one name. */
+smelt_status model_reindex(smelt_model *model, smelt_err *err);
 const smelt_tensor *model_find(const smelt_model *model, const char *name);
 smelt_status model_side(smelt_model *model, const char *name, const void *data, size_t size, smelt_err *err);
 const smelt_side_file *model_side_find(const smelt_model *model, const char *name);

@@ -51,11 +51,12 @@ void view_read(const smelt_view *view, uint64_t row, uint64_t col, uint64_t n, v
 
 /* What a tensor is in its model. Roles are rows of arch/roles.def; the IR only carries the number. */
 typedef struct smelt_tensor {
-    const char *name;  /* canonical once mapped (blk.3.attn_q.weight), otherwise as in the file */
-    int role;          /* 0: unknown */
-    int part;          /* weight, bias …: see arch/arch.h */
-    int layer;         /* -1: not in a layer */
-    smelt_dtype dtype; /* of the source */
+    const char *name;   /* canonical once mapped (blk.3.attn_q.weight), otherwise as in the file */
+    const char *origin; /* the name in the file it came from */
+    int role;           /* 0: unknown */
+    int part;           /* weight, bias …: see arch/arch.h */
+    int layer;          /* -1: not in a layer */
+    smelt_dtype dtype;  /* of the source */
     smelt_shape shape;
     const smelt_view *view;
     const char *file; /* base name of the file it came from, BORROWED; NULL if computed */

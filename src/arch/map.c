@@ -1,0 +1,412 @@
+/* Between the formats and the canonical model: config.json and GGUF keys to hyperparameters, names to roles, and back. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "arch/internal.h"
+
+const struct rope_scaling_row rope_scaling_rows[ROPE_SCALINGS] = {
+    [ROPE_NONE] = {"default", NULL},  [ROPE_LINEAR] = {"linear", "linear"}, [ROPE_YARN] = {"yarn", "yarn"},
+    [ROPE_LLAMA3] = {"llama3", NULL}, [ROPE_DYNAMIC] = {"dynamic", NULL},
+};
+
+bool hp_in_use(const smelt_hparams *hp, smelt_hp id)
+{
+    /* Which scaling types read each parameter, as bits. */
+    static const unsigned char users[SMELT_HP_COUNT] = {
+        [SMELT_HP_ROPE_FACTOR] = 1 << ROPE_LINEAR | 1 << ROPE_YARN | 1 << ROPE_LLAMA3 | 1 << ROPE_DYNAMIC,
+        [SMELT_HP_ROPE_ORIG_CTX] = 1 << ROPE_YARN | 1 << ROPE_LLAMA3,
+        [SMELT_HP_YARN_EXT] = 1 << ROPE_YARN,
+        [SMELT_HP_YARN_ATTN] = 1 << ROPE_YARN,
+        [SMELT_HP_YARN_BETA_FAST] = 1 << ROPE_YARN,
+        [SMELT_HP_YARN_BETA_SLOW] = 1 << ROPE_YARN,
+        [SMELT_HP_ROPE_LOW_FREQ] = 1 << ROPE_LLAMA3,
+        [SMELT_HP_ROPE_HIGH_FREQ] = 1 << ROPE_LLAMA3,
+    };
+    if (!hp->set[id]) return false;
+    unsigned scaling = hp->set[SMELT_HP_ROPE_SCALING] ? (unsigned)hp->v[SMELT_HP_ROPE_SCALING] : ROPE_NONE;
+    return !users[id] || (users[id] >> scaling & 1);
+}
+
+/* The first of `keys` that is there and not null; *key gets its text for messages. */
+static const json_t *lookup(const json_t *config, const char *keys, char *key, size_t size)
+{
+    for (const char *p = keys; *p;) {
+        size_t len = strcspn(p, "|");
+        const json_t *v = config;
+        snprintf(key, size, "%.*s", (int)len, p);
+        for (const char *q = p; v && q < p + len;) {
+            size_t part = strcspn(q, ".|");
+            v = json_object_getn(v, q, part);
+            q += part + (q[part] == '.');
+        }
+        if (v && !json_is_null(v)) return v;
+        p += len;
+        if (*p) p++;
+    }
+    return NULL;
+}
+
+typedef enum hp_kind { KIND_U32, KIND_F32, KIND_BOOL, KIND_RSCALE } hp_kind;
+
+static const hp_kind kinds[SMELT_HP_COUNT] = {
+#define SMELT_HPARAM(id, kind, key) [SMELT_HP_##id] = KIND_##kind,
+#include "arch/hparams.def"
+#undef SMELT_HPARAM
+};
+
+static const char *const gguf_keys[SMELT_HP_COUNT] = {
+#define SMELT_HPARAM(id, kind, key) [SMELT_HP_##id] = (key),
+#include "arch/hparams.def"
+#undef SMELT_HPARAM
+};
+
+/* One parser and one writer for each kind of hyperparameter. */
+static smelt_status from_json_u32(const json_t *v, const char *key, double *out, smelt_err *err)
+{
+    /* Some writers store 8192.0. */
+    double d = json_is_number(v) ? json_number_value(v) : NAN;
+    if (!(d >= 0 && d <= UINT32_MAX) || d != floor(d))
+        return smelt_fail(err, SMELT_E_CORRUPT, "config.json: '%s' is no whole number of 32 bits", key);
+    *out = d;
+    return SMELT_OK;
+}
+
+static smelt_status from_json_f32(const json_t *v, const char *key, double *out, smelt_err *err)
+{
+    if (!json_is_number(v) || !isfinite(json_number_value(v)))
+        return smelt_fail(err, SMELT_E_CORRUPT, "config.json: '%s' is no number", key);
+    *out = json_number_value(v);
+    return SMELT_OK;
+}
+
+static smelt_status from_json_bool(const json_t *v, const char *key, double *out, smelt_err *err)
+{
+    if (!json_is_boolean(v)) return smelt_fail(err, SMELT_E_CORRUPT, "config.json: '%s' is neither true nor false", key);
+    *out = json_is_true(v);
+    return SMELT_OK;
+}
+
+static smelt_status from_json_rscale(const json_t *v, const char *key, double *out, smelt_err *err)
+{
+    const char *s = json_string_value(v);
+    if (!s) return smelt_fail(err, SMELT_E_CORRUPT, "config.json: '%s' is no string", key);
+    for (int i = 0; i < ROPE_SCALINGS; i++)
+        if (strcmp(rope_scaling_rows[i].hf, s) == 0) {
+            *out = i;
+            return SMELT_OK;
+        }
+    return smelt_fail(err, SMELT_E_UNSUPPORTED,
+                      "config.json: '%s' is '%s'; RoPE scaling can be default, linear, yarn, llama3 or dynamic", key, s);
+}
+
+static json_t *to_json_u32(double v) { return json_integer((json_int_t)v); }
+static json_t *to_json_bool(double v) { return json_boolean(v != 0); }
+static json_t *to_json_rscale(double v) { return json_string(rope_scaling_rows[(int)v].hf); }
+static json_t *to_json_f32(double v)
+{
+    /* The shortest decimal that gives the same float32: what config.json had before GGUF rounded it. */
+    char text[32];
+    for (int digits = 1; digits <= 9; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, v);
+        double back;
+        if (sscanf(text, "%lf", &back) == 1 && (float)back == (float)v) return json_real(back);
+    }
+    return json_real(v);
+}
+
+static const struct {
+    smelt_status (*from_json)(const json_t *v, const char *key, double *out, smelt_err *err);
+    json_t *(*to_json)(double v);
+} kind_ops[] = {
+    [KIND_U32] = {from_json_u32, to_json_u32},
+    [KIND_F32] = {from_json_f32, to_json_f32},
+    [KIND_BOOL] = {from_json_bool, to_json_bool},
+    [KIND_RSCALE] = {from_json_rscale, to_json_rscale},
+};
+
+static smelt_status apply_absent(const smelt_hp_rule *r, smelt_hparams *hp, smelt_err *err)
+{
+    double v = r->fallback;
+    if (r->absent == HP_OPTIONAL) return SMELT_OK;
+    if (r->absent == HP_REQUIRED)
+        return smelt_fail(err, SMELT_E_CORRUPT, "config.json has no '%.*s'", (int)strcspn(r->keys, "|"), r->keys);
+    if (r->absent == HP_SAME_AS) v = hp->v[r->a];
+    if (r->absent == HP_RATIO) {
+        double a = hp->v[r->a], b = hp->v[r->b];
+        if (b <= 0 || fmod(a, b) != 0)
+            return smelt_fail(err, SMELT_E_CORRUPT, "config.json has no '%.*s' and %.0f cannot be divided by %.0f",
+                              (int)strcspn(r->keys, "|"), r->keys, a, b);
+        v = a / b;
+    }
+    hp->v[r->hp] = v;
+    hp->set[r->hp] = true;
+    return SMELT_OK;
+}
+
+static smelt_status read_hparams(const json_t *config, const smelt_hp_rule *rules, smelt_hparams *hp, smelt_err *err)
+{
+    for (const smelt_hp_rule *r = rules; r->keys; r++) {
+        char key[128];
+        const json_t *v = lookup(config, r->keys, key, sizeof key);
+        if (!v) {
+            SMELT_TRY(apply_absent(r, hp, err));
+            continue;
+        }
+        SMELT_TRY(kind_ops[kinds[r->hp]].from_json(v, key, &hp->v[r->hp], err));
+        hp->set[r->hp] = true;
+    }
+    return SMELT_OK;
+}
+
+/* Facts that hold for every family and that later arithmetic relies on. */
+static smelt_status check_hparams(const smelt_hparams *hp, smelt_err *err)
+{
+    static const smelt_hp positive[] = {SMELT_HP_LAYERS, SMELT_HP_EMBD, SMELT_HP_HEADS, SMELT_HP_KV_HEADS, SMELT_HP_HEAD_DIM};
+    static const char *const names[] = {"layers", "hidden size", "attention heads", "key/value heads", "head dimension"};
+    for (size_t i = 0; i < sizeof positive / sizeof *positive; i++)
+        if (hp->set[positive[i]] && hp->v[positive[i]] < 1)
+            return smelt_fail(err, SMELT_E_CORRUPT, "config.json: the number of %s is zero", names[i]);
+    return SMELT_OK;
+}
+
+static const smelt_name_rule *find_rule(const smelt_arch *arch, const char *name, smelt_part *part, int *layer)
+{
+    static const char base[] = "model.";
+    size_t len, whole = strlen(name);
+    *part = name_part(name, &len);
+    for (const smelt_name_rule *r = arch->names; r->hf; r++) {
+        if (r->flags & NAME_NO_HF) continue;
+        const char *bare = strncmp(r->hf, base, sizeof base - 1) == 0 ? r->hf + sizeof base - 1 : NULL;
+        size_t n = r->flags & NAME_DROP ? whole : len;
+        if (!name_match(r->hf, name, n, layer) && !(bare && name_match(bare, name, n, layer))) continue;
+        bool fits =
+            r->flags & NAME_DROP || *part == SMELT_PART_WEIGHT || (*part == SMELT_PART_BIAS && r->bias_if != SMELT_HP_COUNT);
+        if (fits) return r;
+    }
+    return NULL;
+}
+
+smelt_status arch_from_hf(const smelt_ctx *ctx, smelt_model *m, smelt_err *err)
+{
+    (void)ctx;
+    const json_t *classes = json_object_get(m->config, "architectures");
+    const char *cls = json_string_value(json_array_get(classes, 0)),
+               *type = json_string_value(json_object_get(m->config, "model_type"));
+    const smelt_arch *arch = cls ? arch_by_class(cls) : NULL;
+    if (!arch) {
+        m->unmapped = arena_printf(&m->arena, "its architecture '%s' (model_type '%s') is not known; known are: %s",
+                                   cls ? cls : "(none)", type ? type : "(none)", arch_list(&m->arena));
+        return SMELT_OK;
+    }
+    SMELT_TRY(read_hparams(m->config, arch->hp, &m->hp, err));
+    SMELT_TRY(check_hparams(&m->hp, err));
+    arch_found *found = arena_calloc(&m->arena, m->n_tensors + 1, sizeof *found);
+    if (!found) return smelt_oom(err);
+    for (size_t i = 0; i < m->n_tensors; i++) {
+        arch_found *f = &found[i];
+        f->rule = find_rule(arch, m->tensors[i].name, &f->part, &f->layer);
+        if (f->rule && f->part == SMELT_PART_BIAS && !(f->rule->flags & NAME_DROP) && m->hp.v[f->rule->bias_if] == 0)
+            f->rule = NULL;
+    }
+    /* A bare decoder has no head; it is used with its embedding. */
+    if (cls && strcmp(cls, "LlamaModel") == 0 && !model_find(m, "lm_head.weight")) m->hp.v[SMELT_HP_TIED] = 1;
+    SMELT_TRY(arch_fit(m, arch, found, err));
+    SMELT_TRY(arch_apply(m, arch, found, false, err));
+    if (m->hp.set[SMELT_HP_ROPE_SCALING] && (rope_scaling)m->hp.v[SMELT_HP_ROPE_SCALING] == ROPE_LLAMA3)
+        SMELT_TRY(rope_freqs_make(m, err));
+    return SMELT_OK;
+}
+
+/* Puts a value at a path such as "rope_scaling.factor". Takes `value`. */
+static int set_path(json_t *root, const char *path, size_t len, json_t *value)
+{
+    json_t *at = root;
+    for (;;) {
+        size_t part = strcspn(path, ".");
+        if (part >= len) break;
+        json_t *next = json_object_getn(at, path, part);
+        if (!next) {
+            next = json_object();
+            if (json_object_setn_new(at, path, part, next) != 0) {
+                json_decref(value);
+                return -1;
+            }
+        }
+        at = next;
+        path += part + 1;
+        len -= part + 1;
+    }
+    return json_object_setn_new(at, path, len, value);
+}
+
+smelt_status arch_config(const smelt_model *m, const char *dtype, json_t **out, smelt_err *err)
+{
+    json_t *root;
+    if (m->config) {
+        root = json_deep_copy(m->config);
+        if (!root) return smelt_oom(err);
+        bool old = json_object_get(root, "torch_dtype") != NULL;
+        json_object_set_new(root, old ? "torch_dtype" : "dtype", json_string(dtype));
+        *out = root;
+        return SMELT_OK;
+    }
+    smelt_buf text = {0};
+    buf_printf(&text, "{%s}", m->arch->config_extra);
+    smelt_status st = text.failed ? smelt_oom(err)
+                                  : smelt_json_parse((const char *)text.data, text.size, "the family's configuration", &root, err);
+    buf_free(&text);
+    if (st != SMELT_OK) return st;
+    int bad = json_object_set_new(root, "architectures", json_pack("[s%]", m->arch->hf_classes, strcspn(m->arch->hf_classes, "|")));
+    bad |= json_object_set_new(root, "model_type", json_string(m->arch->model_type));
+    bad |= json_object_set_new(root, "torch_dtype", json_string(dtype));
+    for (const smelt_hp_rule *r = m->arch->hp; r->keys; r++) {
+        size_t len = strcspn(r->keys, "|");
+        bool no_scaling = r->hp == SMELT_HP_ROPE_SCALING && m->hp.v[r->hp] == ROPE_NONE;
+        if (len && hp_in_use(&m->hp, r->hp) && !no_scaling)
+            bad |= set_path(root, r->keys, len, kind_ops[kinds[r->hp]].to_json(m->hp.v[r->hp]));
+    }
+    if (bad) {
+        json_decref(root);
+        return smelt_oom(err);
+    }
+    *out = root;
+    return SMELT_OK;
+}
+
+smelt_status arch_gguf_keys(const smelt_model *m, int file_type, smelt_meta *out, smelt_err *err)
+{
+    for (int id = 0; id < SMELT_HP_COUNT; id++) {
+        const char *key = gguf_keys[id];
+        bool ok = true;
+        if (id == SMELT_HP_FILE_TYPE) {
+            if (file_type >= 0) ok = meta_u32(out, key, (uint32_t)file_type);
+        } else if (key && hp_in_use(&m->hp, (smelt_hp)id)) {
+            rope_scaling scaling = (rope_scaling)m->hp.v[SMELT_HP_ROPE_SCALING];
+            bool scaled = id >= SMELT_HP_ROPE_SCALING && id <= SMELT_HP_YARN_BETA_SLOW;
+            if (scaled && !rope_scaling_rows[scaling].gguf) continue;
+            char *full = name_fill(out->arena, key, 0, "");
+            const char *hole = strstr(key, "%A");
+            full = hole ? arena_printf(out->arena, "%.*s%s%s", (int)(hole - key), key, m->arch->name, hole + 2) : full;
+            if (!full) return smelt_oom(err);
+            double v = m->hp.v[id];
+            if (kinds[id] == KIND_U32) ok = meta_u32(out, full, (uint32_t)v);
+            if (kinds[id] == KIND_F32) ok = meta_f32(out, full, (float)v);
+            if (kinds[id] == KIND_BOOL) ok = meta_bool(out, full, v != 0);
+            if (kinds[id] == KIND_RSCALE)
+                ok = meta_str(out, full, rope_scaling_rows[scaling].gguf, strlen(rope_scaling_rows[scaling].gguf));
+        }
+        if (!ok) return smelt_oom(err);
+    }
+    return SMELT_OK;
+}
+
+/* One hyperparameter of a GGUF file; absent keys stay unset. */
+static smelt_status gguf_hparam(smelt_model *m, const smelt_arch *arch, smelt_hp id, smelt_err *err)
+{
+    const char *key = gguf_keys[id], *hole = key ? strstr(key, "%A") : NULL;
+    if (!hole) return SMELT_OK;
+    char *full = arena_printf(&m->arena, "%.*s%s%s", (int)(hole - key), key, arch->name, hole + 2);
+    if (!full) return smelt_oom(err);
+    const smelt_kv *kv = meta_find(&m->meta, full);
+    if (!kv) return SMELT_OK;
+    double v = 0;
+    smelt_str s;
+    bool ok = false, flag;
+    if (kinds[id] == KIND_RSCALE && meta_get_str(&m->meta, full, &s)) {
+        for (int i = 0; i < ROPE_SCALINGS && !ok; i++)
+            if (rope_scaling_rows[i].gguf && str_eq(s, rope_scaling_rows[i].gguf)) ok = true, v = i;
+        if (!ok && str_eq(s, "none")) ok = true, v = ROPE_NONE;
+    } else if (kinds[id] == KIND_BOOL && meta_get_bool(&m->meta, full, &flag))
+        ok = true, v = flag;
+    else if (kinds[id] != KIND_RSCALE && meta_get_f64(&m->meta, full, &v))
+        ok = isfinite(v) && (kinds[id] == KIND_F32 || (v >= 0 && v <= UINT32_MAX && v == floor(v)));
+    if (!ok)
+        return smelt_fail(err, SMELT_E_MISMATCH, "the key '%s' has a value or type (%s) that the family does not have", full,
+                          kv_type_name(kv->type));
+    m->hp.v[id] = v;
+    m->hp.set[id] = true;
+    return SMELT_OK;
+}
+
+static smelt_status gguf_hparams(smelt_model *m, const smelt_arch *arch, smelt_err *err)
+{
+    for (int id = 0; id < SMELT_HP_COUNT; id++)
+        SMELT_TRY(gguf_hparam(m, arch, (smelt_hp)id, err));
+    smelt_hparams *hp = &m->hp;
+    if (!hp->set[SMELT_HP_HEAD_DIM] && hp->set[SMELT_HP_KEY_DIM]) {
+        hp->set[SMELT_HP_HEAD_DIM] = true;
+        hp->v[SMELT_HP_HEAD_DIM] = hp->v[SMELT_HP_KEY_DIM];
+    }
+    if (!hp->set[SMELT_HP_VOCAB]) {
+        const smelt_kv *tokens = meta_find(&m->meta, "tokenizer.ggml.tokens");
+        if (tokens && tokens->type == SMELT_KV_ARRAY) {
+            hp->set[SMELT_HP_VOCAB] = true;
+            hp->v[SMELT_HP_VOCAB] = (double)tokens->v.a.n;
+        }
+    }
+    for (const smelt_hp_rule *r = arch->hp; r->keys; r++)
+        if (!hp->set[r->hp]) SMELT_TRY(apply_absent(r, hp, err));
+    return check_hparams(hp, err);
+}
+
+static smelt_status map_gguf(smelt_model *m, const smelt_arch *arch, smelt_err *err)
+{
+    SMELT_TRY(gguf_hparams(m, arch, err));
+    arch_found *found = arena_calloc(&m->arena, m->n_tensors + 1, sizeof *found);
+    if (!found) return smelt_oom(err);
+    bool head = false;
+    for (size_t i = 0; i < m->n_tensors; i++) {
+        const smelt_tensor *t = &m->tensors[i];
+        const smelt_name_rule *r = arch_rule(arch, (smelt_role)t->role);
+        bool bias = t->part == SMELT_PART_BIAS;
+        bool fits = r && (t->part == SMELT_PART_WEIGHT || (bias && r->bias_if != SMELT_HP_COUNT));
+        found[i] = (arch_found){fits ? r : NULL, (smelt_part)t->part, t->layer, true};
+        head = head || t->role == SMELT_R_OUTPUT;
+        if (fits && bias) m->hp.v[r->bias_if] = 1;
+    }
+    if (!m->n_tensors) found->canonical = true;
+    m->hp.v[SMELT_HP_TIED] = !head;
+    m->hp.set[SMELT_HP_TIED] = true;
+    SMELT_TRY(arch_fit(m, arch, found, err));
+    const smelt_tensor *freqs = NULL;
+    for (size_t i = 0; i < m->n_tensors; i++)
+        if (m->tensors[i].role == SMELT_R_ROPE_FREQS) freqs = &m->tensors[i];
+    if (freqs && !rope_freqs_parse(m, freqs))
+        return smelt_fail(err, SMELT_E_UNSUPPORTED, "the RoPE factors in '%s' are not llama3's", freqs->name);
+    return arch_apply(m, arch, found, true, err);
+}
+
+smelt_status arch_from_gguf(const smelt_ctx *ctx, smelt_model *m, smelt_err *err)
+{
+    (void)ctx;
+    for (size_t i = 0; i < m->n_tensors; i++) {
+        smelt_tensor *t = &m->tensors[i];
+        smelt_role role;
+        smelt_part part;
+        if (!role_parse(t->name, &role, &part, &t->layer)) {
+            t->layer = name_layer(t->name);
+            continue;
+        }
+        t->role = (int)role;
+        t->part = (int)part;
+    }
+    smelt_str name;
+    if (!meta_get_str(&m->meta, "general.architecture", &name)) {
+        m->unmapped = "it has no general.architecture";
+        return SMELT_OK;
+    }
+    const smelt_arch *arch = arch_by_name(name.p, name.n);
+    if (!arch) {
+        m->unmapped = arena_printf(&m->arena, "its architecture '%.*s' is not known; known are: %s",
+                                   (int)(name.n < 64 ? name.n : 64), name.p, arch_list(&m->arena));
+        return m->unmapped ? SMELT_OK : smelt_oom(err);
+    }
+    /* A GGUF can be re-encoded without knowing what it computes, so a file that does not fit its family is no error yet. */
+    smelt_err why = {0};
+    smelt_status st = map_gguf(m, arch, &why);
+    if (st == SMELT_OK || st == SMELT_E_NOMEM) return st == SMELT_OK ? SMELT_OK : smelt_oom(err);
+    m->unmapped = arena_strdup(&m->arena, why.text);
+    return m->unmapped ? SMELT_OK : smelt_oom(err);
+}

@@ -1,0 +1,26 @@
+/* Mistral: LLaMA's tensors with other defaults (configuration_mistral.py). GGUF files say "llama", as llama.cpp's converter
+ * does, so a Mistral that comes back from GGUF is written as a LlamaForCausalLM; the sliding window is not carried there. */
+#include "arch/llama.h"
+
+#define H(id) SMELT_HP_##id
+
+static const smelt_hp_rule hp[] = {
+    {H(LAYERS), "num_hidden_layers", HP_DEFAULT, 32},
+    {H(CTX), "max_position_embeddings", HP_DEFAULT, 131072},
+    {H(EMBD), "hidden_size", HP_REQUIRED},
+    {H(FF), "intermediate_size", HP_DEFAULT, 14336},
+    {H(HEADS), "num_attention_heads", HP_DEFAULT, 32},
+    {H(KV_HEADS), "num_key_value_heads", HP_DEFAULT, 8},
+    {H(WINDOW), "sliding_window", HP_OPTIONAL},
+    SMELT_LLAMA_COMMON,
+    {0},
+};
+
+const smelt_arch smelt_arch_mistral = {
+    .name = "llama",
+    .hf_classes = "MistralForCausalLM",
+    .model_type = "mistral",
+    .hp = hp,
+    .names = smelt_llama_names,
+    .config_extra = "\"hidden_act\": \"silu\", \"attention_dropout\": 0.0, \"use_cache\": true",
+};

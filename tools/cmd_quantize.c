@@ -1,0 +1,85 @@
+#include <stddef.h>
+#include <string.h>
+
+#include "tools/run.h"
+
+typedef struct quantize_opts {
+    run_opts run;
+    opt_list tensor_type;
+    const char *output_type, *embedding_type;
+    bool leave_output, pure, allow_requantize;
+    const char *mix; /* the operand TYPE */
+} quantize_opts;
+
+static const opt options[] = {
+    {"--tensor-type", OPT_LIST, "REGEX=TYPE", "type of the tensors whose names match; may be repeated, the first match wins",
+     offsetof(quantize_opts, tensor_type)},
+    {"--output-tensor-type", OPT_TEXT, "TYPE", "type of the output matrix", offsetof(quantize_opts, output_type)},
+    {"--token-embedding-type", OPT_TEXT, "TYPE", "type of the token embedding", offsetof(quantize_opts, embedding_type)},
+    {"--leave-output-tensor", OPT_FLAG, NULL, "do not quantise the output matrix", offsetof(quantize_opts, leave_output)},
+    {"--pure", OPT_FLAG, NULL, "the same type for every matrix, without the mix's rules", offsetof(quantize_opts, pure)},
+    {"--allow-requantize", OPT_FLAG, NULL, "accept sources that are quantised already, at a loss",
+     offsetof(quantize_opts, allow_requantize)},
+    RUN_OPTS(quantize_opts),
+    {0},
+};
+
+static smelt_status parse_type(const char *option, const char *text, smelt_dtype *out, smelt_err *err)
+{
+    if (smelt_dtype_by_name(text, out)) return SMELT_OK;
+    return smelt_fail(err, SMELT_E_USAGE, "%s: unknown type '%s'; types are named like q8_0, q4_k, f16", option, text);
+}
+
+static smelt_status parse_override(const char *text, smelt_arena *arena, smelt_override *out, smelt_err *err)
+{
+    const char *eq = strrchr(text, '=');
+    if (!eq || eq == text || !eq[1]) return smelt_fail(err, SMELT_E_USAGE, "--tensor-type '%s': expected REGEX=TYPE", text);
+    out->regex = arena_strndup(arena, text, (size_t)(eq - text));
+    if (!out->regex) return smelt_oom(err);
+    return parse_type("--tensor-type", eq + 1, &out->type, err);
+}
+
+static smelt_status choose(const smelt_ctx *ctx, const void *opts, smelt_plan *plan, smelt_choice *choices, smelt_write_opts *write,
+                           smelt_err *err)
+{
+    const quantize_opts *o = opts;
+    SMELT_TRY(plan_sort(plan, err));
+    smelt_override *overrides = arena_calloc(&plan->out.arena, o->tensor_type.n, sizeof *overrides);
+    if (!overrides) return smelt_oom(err);
+    for (size_t i = 0; i < o->tensor_type.n; i++)
+        SMELT_TRY(parse_override(o->tensor_type.item[i], &plan->out.arena, &overrides[i], err));
+    smelt_recipe_opts recipe = {
+        .mix = o->mix,
+        .overrides = overrides,
+        .n_overrides = o->tensor_type.n,
+        .output_type = SMELT_DT_COUNT,
+        .embedding_type = SMELT_DT_COUNT,
+        .leave_output = o->leave_output,
+        .pure = o->pure,
+        .allow_requantize = o->allow_requantize,
+    };
+    if (o->output_type) SMELT_TRY(parse_type("--output-tensor-type", o->output_type, &recipe.output_type, err));
+    if (o->embedding_type) SMELT_TRY(parse_type("--token-embedding-type", o->embedding_type, &recipe.embedding_type, err));
+    write->quantized = true;
+    return recipe_quantize(ctx, &plan->out, &recipe, choices, &write->file_type, err);
+}
+
+static smelt_status run(const void *opts, const char *const *operand, int n, smelt_err *err)
+{
+    (void)n;
+    quantize_opts o = *(const quantize_opts *)opts;
+    o.mix = operand[2];
+    return run_conversion("quantize", operand[0], operand[1], &o.run, choose, &o, err);
+}
+
+const command cmd_quantize = {
+    .name = "quantize",
+    .summary = "Quantises any checkpoint that convert reads to GGUF, without an intermediate file.",
+    .operands = "SRC DST TYPE",
+    .min = 3,
+    .max = 3,
+    .opts = options,
+    .opts_size = sizeof(quantize_opts),
+    .run = run,
+    .more = "TYPE is one of F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0. The bytes are those of llama-quantize.\n",
+};

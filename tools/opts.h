@@ -1,0 +1,49 @@
+/* Command-line options from tables: one row names, documents and stores an option. */
+#ifndef SMELT_TOOLS_OPTS_H
+#define SMELT_TOOLS_OPTS_H
+
+#include "base/status.h"
+
+typedef enum opt_kind {
+    OPT_FLAG,  /* bool */
+    OPT_TEXT,  /* const char * */
+    OPT_COUNT, /* uint64_t: a whole number */
+    OPT_SIZE,  /* uint64_t: bytes, with K, M or G (thousands of thousands, as in split sizes) */
+    OPT_LIST,  /* opt_list: may be given several times */
+} opt_kind;
+
+enum { OPT_LIST_MAX = 256 };
+typedef struct opt_list {
+    const char *item[OPT_LIST_MAX];
+    size_t n;
+} opt_list;
+
+typedef struct opt {
+    const char *name; /* "--type"; NULL ends a table */
+    opt_kind kind;
+    const char *arg; /* what stands for the value in help texts; NULL for flags */
+    const char *help;
+    size_t offset; /* in the command's option struct */
+} opt;
+
+typedef struct command {
+    const char *name, *summary;
+    const char *operands; /* "SRC DST" */
+    int min, max;         /* number of operands */
+    const opt *opts;
+    size_t opts_size; /* of the option struct, zeroed before parsing */
+    /* Runs with parsed options; returns the status for the exit code, having said nothing on failure. */
+    smelt_status (*run)(const void *opts, const char *const *operand, int n, smelt_err *err);
+    const char *more; /* further help text, or NULL */
+} command;
+
+enum { MAX_OPERANDS = 8 };
+
+/* Parses argv[0..argc) into `out` and `operand`. Options may stand anywhere; "--" ends them. E_USAGE with a suggestion for
+ * what is not known. *help is set if --help was among them. */
+smelt_status opts_parse(const command *cmd, int argc, char **argv, void *out, const char **operand, int *n, bool *help,
+                        smelt_err *err);
+/* The candidate nearest to `word` by edit distance, if it is near enough to be a typo; NULL otherwise. */
+const char *nearest(const char *word, const char *(*candidate)(const void *table, size_t i), const void *table);
+
+#endif
