@@ -27,3 +27,8 @@ smelt_status smelt_json_load(const char *path, uint64_t limit, json_t **out, sme
     arena_free(&arena);
     return st;
 }
+
+void smelt_json_free(char *text)
+{
+    free(text);
+}

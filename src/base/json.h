@@ -12,4 +12,7 @@ smelt_status smelt_json_parse(const char *text, size_t n, const char *what, json
 /* The same for a file of at most `limit` bytes. */
 smelt_status smelt_json_load(const char *path, uint64_t limit, json_t **out, smelt_err *err);
 
+/* Frees what json_dumps returned. */
+void smelt_json_free(char *text);
+
 #endif

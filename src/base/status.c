@@ -53,34 +53,22 @@ static void vset(char *buf, size_t size, const char *fmt, va_list args)
         mark_cut(buf, size);
 }
 
-smelt_status smelt_fail(smelt_err *err, smelt_status code, const char *fmt, ...)
+void smelt_err_set(smelt_err *err, smelt_status code, uint64_t offset, const char *fmt, ...)
 {
-    if (!err || err->code != SMELT_OK) return code;
+    if (!err || err->code != SMELT_OK) return;
     err->code = code;
+    err->has_offset = offset != SMELT_NO_OFFSET;
+    err->offset = err->has_offset ? offset : 0;
     va_list args;
     va_start(args, fmt);
     vset(err->text, sizeof err->text, fmt, args);
     va_end(args);
-    return code;
 }
 
-smelt_status smelt_fail_at(smelt_err *err, smelt_status code, uint64_t offset, const char *fmt, ...)
-{
-    if (!err || err->code != SMELT_OK) return code;
-    err->code = code;
-    err->has_offset = true;
-    err->offset = offset;
-    va_list args;
-    va_start(args, fmt);
-    vset(err->text, sizeof err->text, fmt, args);
-    va_end(args);
-    return code;
-}
-
-smelt_status smelt_fail_errno(smelt_err *err, const char *fmt, ...)
+void smelt_err_set_errno(smelt_err *err, const char *fmt, ...)
 {
     int saved = errno;
-    if (!err || err->code != SMELT_OK) return SMELT_E_IO;
+    if (!err || err->code != SMELT_OK) return;
     err->code = SMELT_E_IO;
     va_list args;
     va_start(args, fmt);
@@ -90,10 +78,7 @@ smelt_status smelt_fail_errno(smelt_err *err, const char *fmt, ...)
     char reason[128];
     if (strerror_r(saved, reason, sizeof reason) != 0) snprintf(reason, sizeof reason, "error %d", saved);
     snprintf(err->text + n, sizeof err->text - n, ": %s", reason);
-    return SMELT_E_IO;
 }
-
-smelt_status smelt_oom(smelt_err *err) { return smelt_fail(err, SMELT_E_NOMEM, "out of memory"); }
 
 void smelt_err_where(smelt_err *err, const char *fmt, ...)
 {
