@@ -62,6 +62,54 @@ SMELT_API const char *smelt_version(void);
 SMELT_API const char *smelt_status_text(smelt_status status);
 SMELT_API int smelt_status_exit_code(smelt_status status);
 
+/* A model opened for reading. */
+typedef struct smelt_model smelt_model;
+/* One of its tensors. BORROWED from the model. */
+typedef struct smelt_tensor smelt_tensor;
+
+/* Opens a checkpoint of any known format: a Hugging Face directory, .safetensors, .bin/.pt/.pth, .gguf (any part of a split
+ * one). Headers are validated, data stay in the mapped files. NEW through *out: smelt_model_close. */
+SMELT_API smelt_status smelt_model_open(const char *path, smelt_model **out, smelt_err *err);
+SMELT_API void smelt_model_close(smelt_model *model);
+/* Name of the format ("gguf"), and the family as GGUF calls it ("llama"); NULL if it is not known. BORROWED. */
+SMELT_API const char *smelt_model_format(const smelt_model *model);
+SMELT_API const char *smelt_model_family(const smelt_model *model);
+SMELT_API size_t smelt_model_count(const smelt_model *model);
+/* The tensor at `i`; NULL if i >= smelt_model_count(). */
+SMELT_API const smelt_tensor *smelt_model_tensor(const smelt_model *model, size_t i);
+/* The tensor with this name (canonical once the family is known, else the file's); NULL if there is none. */
+SMELT_API const smelt_tensor *smelt_model_find(const smelt_model *model, const char *name);
+
+SMELT_API const char *smelt_tensor_name(const smelt_tensor *tensor);
+/* Name of the storage type: "bf16", "q4_0". Static. */
+SMELT_API const char *smelt_tensor_type(const smelt_tensor *tensor);
+SMELT_API int smelt_tensor_dims(const smelt_tensor *tensor);
+/* Size of dimension `d`, outermost first; 0 if there is none. */
+SMELT_API uint64_t smelt_tensor_dim(const smelt_tensor *tensor, int d);
+SMELT_API uint64_t smelt_tensor_elements(const smelt_tensor *tensor);
+SMELT_API uint64_t smelt_tensor_bytes(const smelt_tensor *tensor);
+/* Decodes elements [first, first + n), row-major, to float32. first and n are multiples of the type's block (at most 256
+ * elements), or n reaches to the end. E_USAGE if they are not or lie outside, E_UNSUPPORTED if the type has no decoder. */
+SMELT_API smelt_status smelt_tensor_read(const smelt_tensor *tensor, uint64_t first, uint64_t n, float *out, smelt_err *err);
+
+/* Options of a conversion; zeroed means defaults. */
+typedef struct smelt_convert_opts {
+    const char *type;      /* smelt_convert: auto, f32, f16, bf16, q8_0; smelt_quantize: a mix such as Q4_0, required */
+    int threads;           /* 0: one a processor */
+    bool resume;           /* go on with what an interrupted run left */
+    bool allow_requantize; /* smelt_quantize: accept quantised sources */
+    uint64_t split_bytes, split_tensors; /* start a new file beyond this size or count; 0: do not */
+    /* Called from worker threads, one at a time, with source bytes done and in all; true stops with E_CANCELLED. May be NULL. */
+    bool (*progress)(void *user, uint64_t done, uint64_t total);
+    void *user;
+} smelt_convert_opts;
+
+/* Converts `src` to `dst`, whose name says the format: .gguf, .safetensors, .pt/.pth/.bin, or a directory. The target appears
+ * under its name only when it is complete. `opts` may be NULL. */
+SMELT_API smelt_status smelt_convert(const char *src, const char *dst, const smelt_convert_opts *opts, smelt_err *err);
+/* The same with the types of a quantization mix; the bytes are llama-quantize's. */
+SMELT_API smelt_status smelt_quantize(const char *src, const char *dst, const smelt_convert_opts *opts, smelt_err *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -23,7 +23,7 @@ typedef struct smelt_side_file {
     size_t size;
 } smelt_side_file;
 
-typedef struct smelt_model {
+struct smelt_model {
     smelt_arena arena;
     const char *format;  /* name of the format it was read from */
     const char *path;    /* as given by the user */
@@ -43,7 +43,7 @@ typedef struct smelt_model {
     size_t n_tensors, cap_tensors;
     smelt_strmap names;
     smelt_map *maps;
-} smelt_model;
+};
 
 void model_init(smelt_model *model);
 void model_free(smelt_model *model);

@@ -50,7 +50,7 @@ const void *view_span(const smelt_view *view, uint64_t row, uint64_t col, uint64
 void view_read(const smelt_view *view, uint64_t row, uint64_t col, uint64_t n, void *dst);
 
 /* What a tensor is in its model. Roles are rows of arch/roles.def; the IR only carries the number. */
-typedef struct smelt_tensor {
+struct smelt_tensor {
     const char *name;   /* canonical once mapped (blk.3.attn_q.weight), otherwise as in the file */
     const char *origin; /* the name in the file it came from */
     int role;           /* 0: unknown */
@@ -61,6 +61,6 @@ typedef struct smelt_tensor {
     const smelt_view *view;
     const char *file; /* base name of the file it came from, BORROWED; NULL if computed */
     uint64_t offset;  /* of its bytes in that file; for inspect */
-} smelt_tensor;
+};
 
 #endif

@@ -1,0 +1,135 @@
+/* The public API: the same parts that the command uses, behind opaque types. */
+#include <stdlib.h>
+
+#include "arch/arch.h"
+#include "convert/stream.h"
+#include "quant/recipe.h"
+#include "tools/compose.h"
+
+smelt_status smelt_model_open(const char *path, smelt_model **out, smelt_err *err)
+{
+    smelt_ctx ctx;
+    *out = NULL;
+    SMELT_TRY(ctx_init(&ctx, err));
+    smelt_model *m = malloc(sizeof *m);
+    if (!m) return smelt_oom(err);
+    smelt_status st = source_open(&ctx, path, m, err);
+    if (st != SMELT_OK) {
+        smelt_model_close(m);
+        return st;
+    }
+    *out = m;
+    return SMELT_OK;
+}
+
+void smelt_model_close(smelt_model *model)
+{
+    if (!model) return;
+    model_free(model);
+    free(model);
+}
+
+const char *smelt_model_format(const smelt_model *model) { return model->format; }
+const char *smelt_model_family(const smelt_model *model) { return model->arch ? model->arch->name : NULL; }
+size_t smelt_model_count(const smelt_model *model) { return model->n_tensors; }
+const smelt_tensor *smelt_model_tensor(const smelt_model *model, size_t i)
+{
+    return i < model->n_tensors ? &model->tensors[i] : NULL;
+}
+const smelt_tensor *smelt_model_find(const smelt_model *model, const char *name) { return model_find(model, name); }
+
+const char *smelt_tensor_name(const smelt_tensor *t) { return t->name; }
+const char *smelt_tensor_type(const smelt_tensor *t) { return smelt_dtype_get(t->dtype)->name; }
+int smelt_tensor_dims(const smelt_tensor *t) { return t->shape.n; }
+uint64_t smelt_tensor_dim(const smelt_tensor *t, int d) { return d >= 0 && d < t->shape.n ? t->shape.dim[d] : 0; }
+uint64_t smelt_tensor_elements(const smelt_tensor *t) { return view_rows(t->view) * view_cols(t->view); }
+uint64_t smelt_tensor_bytes(const smelt_tensor *t) { return view_bytes_total(t->view); }
+
+smelt_status smelt_tensor_read(const smelt_tensor *t, uint64_t first, uint64_t n, float *out, smelt_err *err)
+{
+    enum { STEP = 4096, WIDEST = 16 };
+    smelt_ctx ctx;
+    SMELT_TRY(ctx_init(&ctx, err));
+    const smelt_dtype_row *row = smelt_dtype_get(t->dtype);
+    uint64_t all = smelt_tensor_elements(t), cols = view_cols(t->view);
+    smelt_unpack_fn *unpack = ctx.codec[t->dtype].unpack;
+    if (!unpack) return smelt_fail(err, SMELT_E_UNSUPPORTED, "tensor '%s': %s cannot be decoded", t->name, row->name);
+    if (first > all || n > all - first || first % row->elems || n % row->elems)
+        return smelt_fail(err, SMELT_E_USAGE, "tensor '%s': elements %llu to %llu of %llu in blocks of %u", t->name,
+                          (unsigned long long)first, (unsigned long long)(first + n), (unsigned long long)all, row->elems);
+    _Alignas(64) uint8_t raw[STEP * WIDEST];
+    for (uint64_t at = 0, step; at < n; at += step) {
+        step = n - at < STEP ? n - at : STEP;
+        view_read(t->view, (first + at) / cols, (first + at) % cols, step, raw);
+        unpack(raw, out + at, step);
+    }
+    return SMELT_OK;
+}
+
+typedef struct user_progress {
+    bool (*call)(void *user, uint64_t done, uint64_t total);
+    void *user;
+} user_progress;
+
+static bool forward(void *user, const smelt_progress *p)
+{
+    const user_progress *u = user;
+    return u->call(u->user, p->done, p->total);
+}
+
+static smelt_status choose(const smelt_ctx *ctx, smelt_plan *plan, bool quantize, const smelt_convert_opts *o,
+                           smelt_write_opts *write, smelt_err *err)
+{
+    if (quantize) SMELT_TRY(plan_sort(plan, err));
+    smelt_choice *choices = arena_calloc(&plan->out.arena, plan->out.n_tensors, sizeof *choices);
+    if (!choices) return smelt_oom(err);
+    smelt_recipe_opts recipe = {
+        .mix = o->type, .output_type = SMELT_DT_COUNT, .embedding_type = SMELT_DT_COUNT, .allow_requantize = o->allow_requantize};
+    write->quantized = quantize;
+    SMELT_TRY(quantize ? recipe_quantize(ctx, &plan->out, &recipe, choices, &write->file_type, err)
+                       : recipe_convert(ctx, &plan->out, o->type ? o->type : "auto", choices, &write->file_type, err));
+    for (size_t i = 0; i < plan->out.n_tensors; i++)
+        plan->types[i] = choices[i].given;
+    return SMELT_OK;
+}
+
+static smelt_status run(const char *src, const char *dst, bool quantize, const smelt_convert_opts *opts, smelt_err *err)
+{
+    static const smelt_convert_opts defaults;
+    const smelt_convert_opts *o = opts ? opts : &defaults;
+    if (quantize && !o->type) return smelt_fail(err, SMELT_E_USAGE, "a type is needed to quantise");
+    smelt_ctx ctx;
+    SMELT_TRY(ctx_init(&ctx, err));
+    user_progress progress = {o->progress, o->user};
+    if (o->threads > 0) ctx.threads = o->threads;
+    if (o->progress) {
+        ctx.progress = forward;
+        ctx.user = &progress;
+    }
+    const smelt_format *format;
+    SMELT_TRY(format_for_target(&ctx, dst, NULL, &format, err));
+    smelt_model model;
+    smelt_plan plan = {0};
+    smelt_write_opts write = {.split_bytes = o->split_bytes, .split_tensors = o->split_tensors, .file_type = -1};
+    smelt_stream_opts stream = {.resume = o->resume, .stage = quantize ? "quantize" : "convert"};
+    smelt_stream_stats stats;
+    smelt_status st = source_open(&ctx, src, &model, err);
+    if (st == SMELT_OK) {
+        st = plan_open(&ctx, &model, format, dst, &plan, err);
+        if (st == SMELT_OK) st = choose(&ctx, &plan, quantize, o, &write, err);
+        if (st == SMELT_OK) st = plan_layout(&ctx, &plan, &write, err);
+        if (st == SMELT_OK) st = stream_run(&ctx, &plan, &stream, &stats, err);
+        plan_free(&plan);
+    }
+    model_free(&model);
+    return st;
+}
+
+smelt_status smelt_convert(const char *src, const char *dst, const smelt_convert_opts *opts, smelt_err *err)
+{
+    return run(src, dst, false, opts, err);
+}
+smelt_status smelt_quantize(const char *src, const char *dst, const smelt_convert_opts *opts, smelt_err *err)
+{
+    return run(src, dst, true, opts, err);
+}
