@@ -40,7 +40,8 @@ static bool ends_with(const char *s, const char *tail)
 /* Names of files such as model-00001-of-00003.safetensors, sorted. */
 static int by_name(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
 
-static smelt_status list_shards(const char *dir, const struct weights *w, smelt_arena *arena, const char ***names, size_t *n, smelt_err *err)
+static smelt_status list_shards(const char *dir, const struct weights *w, smelt_arena *arena, const char ***names, size_t *n,
+                                smelt_err *err)
 {
     *names = NULL;
     *n = 0;
@@ -105,7 +106,8 @@ static smelt_status read_index(const smelt_ctx *ctx, const char *dir, const stru
             break;
         }
         char *copy = arena_strdup(&m->arena, file);
-        if (!copy || !strmap_add(&seen, copy, strlen(copy), 0, &added) || (added && !arena_room(&m->arena, &files, n, &cap, sizeof *files)))
+        if (!copy || !strmap_add(&seen, copy, strlen(copy), 0, &added) ||
+            (added && !arena_room(&m->arena, &files, n, &cap, sizeof *files)))
             st = smelt_oom(err);
         else if (added)
             files[n++] = copy;
@@ -117,35 +119,45 @@ static smelt_status read_index(const smelt_ctx *ctx, const char *dir, const stru
         st = path_inside(&m->arena, dir, files[i], &path, err);
         if (st == SMELT_OK && !path_exists(path) && gone++ < SHOW) smelt_err_add(&list, "  %s", files[i]);
     }
-    if (st == SMELT_OK && gone) st = smelt_fail(err, SMELT_E_MISMATCH, "%zu of %zu weight files that %s lists are missing:\n%s", gone, n, w->index, list.text);
-    if (st == SMELT_OK && strcmp(w->whole, kinds[0].whole) == 0 && !strmap_get(&seen, w->whole, strlen(w->whole), &cap) && has(dir, w->whole))
+    if (st == SMELT_OK && gone)
+        st = smelt_fail(err, SMELT_E_MISMATCH, "%zu of %zu weight files that %s lists are missing:\n%s", gone, n, w->index,
+                        list.text);
+    if (st == SMELT_OK && strcmp(w->whole, kinds[0].whole) == 0 && !strmap_get(&seen, w->whole, strlen(w->whole), &cap) &&
+        has(dir, w->whole))
         ctx_warn(ctx, "%s/%s is left alone: the index lists other files", dir, w->whole);
-    for (size_t i = 0; i < n && st == SMELT_OK; i++) st = read_shard(ctx, dir, files[i], m, err);
+    for (size_t i = 0; i < n && st == SMELT_OK; i++)
+        st = read_shard(ctx, dir, files[i], m, err);
     /* Both directions, listed in one error. */
     size_t missing = 0, extra = 0;
     json_object_foreach((json_t *)(uintptr_t)map, tensor, value)
     {
         const smelt_tensor *t = st == SMELT_OK ? model_find(m, tensor) : NULL;
-        if (st == SMELT_OK && !t && missing++ < SHOW) smelt_err_add(&list, "  missing: %s, expected in %s", tensor, json_string_value(value));
+        if (st == SMELT_OK && !t && missing++ < SHOW)
+            smelt_err_add(&list, "  missing: %s, expected in %s", tensor, json_string_value(value));
     }
     for (size_t i = 0; i < m->n_tensors && st == SMELT_OK; i++)
-        if (!json_object_get(map, m->tensors[i].name) && extra++ < SHOW) smelt_err_add(&list, "  not in the index: %s in %s", m->tensors[i].name, m->tensors[i].file);
+        if (!json_object_get(map, m->tensors[i].name) && extra++ < SHOW)
+            smelt_err_add(&list, "  not in the index: %s in %s", m->tensors[i].name, m->tensors[i].file);
     if (missing || extra)
-        st = smelt_fail(err, SMELT_E_MISMATCH, "the weight files and %s do not fit: %zu tensors missing, %zu not listed%s\n%s", w->index, missing, extra,
-                        missing > SHOW || extra > SHOW ? " (first ones shown)" : "", list.text);
+        st = smelt_fail(err, SMELT_E_MISMATCH, "the weight files and %s do not fit: %zu tensors missing, %zu not listed%s\n%s",
+                        w->index, missing, extra, missing > SHOW || extra > SHOW ? " (first ones shown)" : "", list.text);
     json_decref(index);
     return st;
 }
 
 /* Shards without an index: every one of the N that the names count must be there, and no whole file beside them. */
-static smelt_status read_unlisted(const smelt_ctx *ctx, const char *dir, const struct weights *w, const char **names, size_t n, smelt_model *m, smelt_err *err)
+static smelt_status read_unlisted(const smelt_ctx *ctx, const char *dir, const struct weights *w, const char **names, size_t n,
+                                  smelt_model *m, smelt_err *err)
 {
     unsigned no, count;
     char end;
     for (size_t i = 0; i < n; i++)
         if (sscanf(names[i] + strlen(w->shard), "%5u-of-%5u%c", &no, &count, &end) != 3 || end != '.' || no != i + 1 || count != n)
-            return smelt_fail(err, SMELT_E_MISMATCH, "there is no %s, and the %zu files %s…%s are not numbered 1 to %zu of %zu ('%s' is out of line)", w->index, n, w->shard, w->tail, n, n, names[i]);
-    for (size_t i = 0; i < n; i++) SMELT_TRY(read_shard(ctx, dir, names[i], m, err));
+            return smelt_fail(err, SMELT_E_MISMATCH,
+                              "there is no %s, and the %zu files %s…%s are not numbered 1 to %zu of %zu ('%s' is out of line)",
+                              w->index, n, w->shard, w->tail, n, n, names[i]);
+    for (size_t i = 0; i < n; i++)
+        SMELT_TRY(read_shard(ctx, dir, names[i], m, err));
     return SMELT_OK;
 }
 
@@ -159,17 +171,33 @@ static smelt_status read_weights(const smelt_ctx *ctx, const char *dir, smelt_mo
         SMELT_TRY(list_shards(dir, w, &m->arena, &names, &n, err));
         bool whole = has(dir, w->whole);
         if (whole && n)
-            return smelt_fail(err, SMELT_E_MISMATCH, "there are both %s and %zu files like '%s', but no %s says which are meant; remove those that do not belong", w->whole, n, names[0], w->index);
+            return smelt_fail(
+                err, SMELT_E_MISMATCH,
+                "there are both %s and %zu files like '%s', but no %s says which are meant; remove those that do not belong",
+                w->whole, n, names[0], w->index);
         if (whole) return read_shard(ctx, dir, w->whole, m, err);
         if (n) return read_unlisted(ctx, dir, w, names, n, m, err);
     }
-    return smelt_fail(err, SMELT_E_MISMATCH, "the directory has no weights: neither %s nor %s, nor an index of one", kinds[0].whole, kinds[1].whole);
+    return smelt_fail(err, SMELT_E_MISMATCH, "the directory has no weights: neither %s nor %s, nor an index of one", kinds[0].whole,
+                      kinds[1].whole);
 }
 
 /* Small files that go along unchanged when the target is such a directory too. */
 static const char *const side_files[] = {
-    "generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
-    "merges.txt", "chat_template.jinja", "chat_template.json", "README.md", "LICENSE", "LICENSE.txt", "USE_POLICY.md",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "chat_template.json",
+    "README.md",
+    "LICENSE",
+    "LICENSE.txt",
+    "USE_POLICY.md",
 };
 
 static smelt_status add_side(smelt_model *m, const char *dir, const char *name, smelt_err *err)
@@ -184,7 +212,8 @@ static smelt_status add_side(smelt_model *m, const char *dir, const char *name, 
 
 static smelt_status read_sides(smelt_model *m, const char *dir, smelt_err *err)
 {
-    for (size_t i = 0; i < sizeof side_files / sizeof *side_files; i++) SMELT_TRY(add_side(m, dir, side_files[i], err));
+    for (size_t i = 0; i < sizeof side_files / sizeof *side_files; i++)
+        SMELT_TRY(add_side(m, dir, side_files[i], err));
     static const char folder[] = "additional_chat_templates";
     char *sub = path_join(&m->arena, dir, folder);
     if (!sub) return smelt_oom(err);
@@ -259,21 +288,23 @@ static smelt_status add_json(smelt_layout *l, const char *name, const json_t *va
 /* Token ids that config.json repeats. */
 static int config_tokens(json_t *config, const smelt_vocab *v)
 {
-    static const char *const stems[SMELT_SP_COUNT] = {[SMELT_SP_BOS] = "bos_token_id", [SMELT_SP_EOS] = "eos_token_id", [SMELT_SP_PAD] = "pad_token_id"};
+    static const char *const stems[SMELT_SP_COUNT] = {
+        [SMELT_SP_BOS] = "bos_token_id", [SMELT_SP_EOS] = "eos_token_id", [SMELT_SP_PAD] = "pad_token_id"};
     int bad = 0;
     for (int i = 0; v && i < SMELT_SP_COUNT; i++)
         if (stems[i] && v->special[i] >= 0) bad |= json_object_set_new(config, stems[i], json_integer(v->special[i]));
     return bad;
 }
 
-static smelt_status layout(const smelt_ctx *ctx, const smelt_model *model, const smelt_model *out, const smelt_dtype *types, const char *target, const smelt_write_opts *opts,
-                           smelt_layout *l, smelt_err *err)
+static smelt_status layout(const smelt_ctx *ctx, const smelt_model *model, const smelt_model *out, const smelt_dtype *types,
+                           const char *target, const smelt_write_opts *opts, smelt_layout *l, smelt_err *err)
 {
     (void)ctx;
     (void)target;
     l->dir = true;
     if (model->meta_complete && !model->arch)
-        return smelt_fail(err, SMELT_E_UNSUPPORTED, "this GGUF cannot become a Hugging Face directory: %s", model->unmapped ? model->unmapped : "its family is not known");
+        return smelt_fail(err, SMELT_E_UNSUPPORTED, "this GGUF cannot become a Hugging Face directory: %s",
+                          model->unmapped ? model->unmapped : "its family is not known");
     SMELT_TRY(safetensors_layout_dir(model, out, types, opts, l, err));
     if (model->arch || model->config) {
         json_t *config;
@@ -284,12 +315,14 @@ static smelt_status layout(const smelt_ctx *ctx, const smelt_model *model, const
         if (st != SMELT_OK) return st;
     }
     for (size_t i = 0; i < model->n_side; i++)
-        SMELT_TRY(layout_add_file(l, model->side[i].name, model->side[i].data, model->side[i].size, model->side[i].size, NULL, err));
+        SMELT_TRY(
+            layout_add_file(l, model->side[i].name, model->side[i].data, model->side[i].size, model->side[i].size, NULL, err));
     if (model->n_side || !model->vocab) return SMELT_OK;
     smelt_side_file *files;
     size_t n;
     SMELT_TRY(hf_vocab_write(model, &files, &n, &l->arena, err));
-    for (size_t i = 0; i < n; i++) SMELT_TRY(layout_add_file(l, files[i].name, files[i].data, files[i].size, files[i].size, NULL, err));
+    for (size_t i = 0; i < n; i++)
+        SMELT_TRY(layout_add_file(l, files[i].name, files[i].data, files[i].size, files[i].size, NULL, err));
     return SMELT_OK;
 }
 

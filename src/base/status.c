@@ -1,6 +1,7 @@
 #include "base/status.h"
 
 #include <errno.h>
+#include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -75,8 +76,7 @@ void smelt_err_set_errno(smelt_err *err, const char *fmt, ...)
     vset(err->text, sizeof err->text, fmt, args);
     va_end(args);
     size_t n = strlen(err->text);
-    char reason[128];
-    if (strerror_r(saved, reason, sizeof reason) != 0) snprintf(reason, sizeof reason, "error %d", saved);
+    const char *reason = strerror_l(saved, uselocale((locale_t)0)); /* strerror, but safe in threads */
     snprintf(err->text + n, sizeof err->text - n, ": %s", reason);
 }
 
