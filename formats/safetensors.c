@@ -506,7 +506,7 @@ static bool safetensors_probe(const smelt_probe *p)
     if (n < sizeof extension || strcmp(p->path + n - (sizeof extension - 1), extension) != 0) return false;
     bool text = true;
     for (size_t i = 0; i < p->head_size && i < LENGTH && text; i++)
-        text = p->head[i] >= 0x20 || is_space((char)p->head[i]);
+        text = (p->head[i] >= 0x20 && p->head[i] < 0x7F) || is_space((char)p->head[i]);
     return !text && !(p->head_size >= 2 && p->head[0] == 'P' && p->head[1] == 'K');
 }
 
