@@ -135,12 +135,12 @@ static smelt_status parse_member(reader *r, const member *m, json_t **object, co
     return SMELT_OK;
 }
 
-/* A text of the file for a message: without control characters, which a terminal would obey. */
-static const char *shown(const char *text)
+/* Control characters in a name would end up on terminals. */
+static bool printable(const char *text)
 {
     for (const char *p = text; *p; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7F) return "(with control characters)";
-    return text;
+        if ((unsigned char)*p < 0x20 || *p == 0x7F) return false;
+    return true;
 }
 
 static const char *kind(const json_t *v)
@@ -170,7 +170,7 @@ static smelt_status add_metadata(reader *r, const member *m)
     if (!full || !strmap_add(&r->meta_names, full, strlen(full), 0, &added))
         st = smelt_oom(r->err);
     else if (!added)
-        st = smelt_fail_at(r->err, SMELT_E_CORRUPT, m->offset, SAFETENSORS_META_MEMBER " has the key '%s' twice", shown(key));
+        st = smelt_fail_at(r->err, SMELT_E_CORRUPT, m->offset, SAFETENSORS_META_MEMBER " has the key '%s' twice", key);
     /* Nearly every file says that its tensors are PyTorch's; a writer says so unasked. The first of several shards is the
      * one that counts. */
     else if (!(strcmp(key, "format") == 0 && n == sizeof standard - 1 && memcmp(text, standard, n) == 0) &&
@@ -217,7 +217,7 @@ static smelt_status read_dtype(const reader *r, entry *e, const json_t *v)
     if (!json_is_string(v)) return wrong(r, e, "dtype", "a string", v);
     const char *name = json_string_value(v);
     if (strlen(name) == json_string_length(v) && smelt_dtype_by_st(name, &e->dtype)) return SMELT_OK;
-    return smelt_fail_at(r->err, SMELT_E_UNSUPPORTED, e->offset, "the dtype '%.64s' is none of safetensors'", shown(name));
+    return smelt_fail_at(r->err, SMELT_E_UNSUPPORTED, e->offset, "the dtype '%.64s' is none of safetensors'", name);
 }
 
 static smelt_status read_shape(const reader *r, entry *e, const json_t *v)
@@ -311,7 +311,7 @@ static smelt_status read_fields(const reader *r, entry *e, json_t *v)
         if (i == N)
             return smelt_fail_at(r->err, SMELT_E_UNSUPPORTED, e->offset,
                                  "the entry has a member '%.64s'; dtype, shape and data_offsets are all that the format knows",
-                                 shown(key));
+                                 key);
     }
     return SMELT_OK;
 }
@@ -329,7 +329,7 @@ static smelt_status read_entry(reader *r, const member *m)
         return read_metadata(r, m);
     }
     smelt_status st = SMELT_OK;
-    if (!*key || shown(key) != key)
+    if (!*key || !printable(key))
         st = smelt_fail_at(r->err, SMELT_E_CORRUPT, m->offset, "a tensor's name is empty or has control characters");
     else if (!arena_room(&r->arena, &r->entries, r->n, &r->cap, sizeof *r->entries))
         st = smelt_oom(r->err);

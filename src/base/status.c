@@ -1,7 +1,6 @@
 #include "base/status.h"
 
 #include <errno.h>
-#include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,6 +44,7 @@ static void mark_cut(char *buf, size_t size)
     memcpy(buf + at, mark, sizeof mark);
 }
 
+/* Messages quote names from untrusted files; what a terminal would obey must not come through. */
 static void vset(char *buf, size_t size, const char *fmt, va_list args)
 {
     int n = vsnprintf(buf, size, fmt, args);
@@ -52,6 +52,8 @@ static void vset(char *buf, size_t size, const char *fmt, va_list args)
         buf[0] = 0;
     else if ((size_t)n >= size)
         mark_cut(buf, size);
+    for (char *p = buf; *p; p++)
+        if (((unsigned char)*p < 0x20 && *p != '\n') || *p == 0x7F) *p = '?';
 }
 
 void smelt_err_set(smelt_err *err, smelt_status code, uint64_t offset, const char *fmt, ...)
@@ -76,8 +78,9 @@ void smelt_err_set_errno(smelt_err *err, const char *fmt, ...)
     vset(err->text, sizeof err->text, fmt, args);
     va_end(args);
     size_t n = strlen(err->text);
-    const char *reason = strerror_l(saved, uselocale((locale_t)0)); /* strerror, but safe in threads */
-    snprintf(err->text + n, sizeof err->text - n, ": %s", reason);
+    /* The GNU form: what it returns may or may not lie in the buffer. */
+    char room[128];
+    snprintf(err->text + n, sizeof err->text - n, ": %s", strerror_r(saved, room, sizeof room));
 }
 
 void smelt_err_where(smelt_err *err, const char *fmt, ...)
@@ -98,7 +101,13 @@ void smelt_err_add(smelt_err *err, const char *fmt, ...)
 {
     if (!err) return;
     size_t n = strlen(err->text);
-    if (n + 2 >= sizeof err->text) return;
+    if (n + 16 >= sizeof err->text) {
+        /* No room for a line that says something. */
+        static const char mark[] = "…";
+        if (n < sizeof mark - 1 || memcmp(err->text + n - (sizeof mark - 1), mark, sizeof mark - 1) != 0)
+            mark_cut(err->text, n + sizeof mark < sizeof err->text ? n + sizeof mark : sizeof err->text);
+        return;
+    }
     if (n) err->text[n++] = '\n';
     va_list args;
     va_start(args, fmt);
