@@ -2,7 +2,6 @@
 
 #include <inttypes.h>
 #include <omp.h>
-#include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -26,7 +25,8 @@ typedef struct job {
     unit *units;
     size_t n_units;
     uint64_t total_in, done_in;
-    smelt_err *err; /* written under the lock, first one wins */
+    uint64_t raw_max, out_max; /* bytes of the largest unit in the source and in the target */
+    smelt_err *err;            /* written under the lock, first one wins */
     int failed;
 } job;
 
@@ -36,31 +36,39 @@ typedef struct record {
 
 /* Buffers of one worker. */
 typedef struct worker {
-    uint8_t *raw; /* one unit as the source or the target has it */
-    uint8_t *out;
-    float *f32; /* CHUNK */
-    size_t raw_size, out_size;
+    smelt_arena arena;
+    uint8_t *raw; /* one unit as the source has it */
+    uint8_t *out; /* one unit as the target has it */
+    float *f32;   /* CHUNK */
 } worker;
 
 static uint64_t elems_of(const smelt_tensor *t) { return view_rows(t->view) * view_cols(t->view); }
 
-static smelt_status make_units(const smelt_layout *l, smelt_arena *arena, unit **units, size_t *n, uint64_t *total_in,
-                               smelt_err *err)
+static uint64_t out_bytes(const smelt_out_tensor *o, uint64_t elems)
 {
+    uint64_t bytes = 0;
+    smelt_dtype_bytes(o->dtype, elems, &bytes);
+    return bytes;
+}
+
+static smelt_status make_units(job *j, smelt_arena *arena, smelt_err *err)
+{
+    const smelt_layout *l = j->layout;
     size_t count = 0;
     for (size_t i = 0; i < l->n_tensors; i++)
         count += (size_t)(elems_of(l->tensors[i].src) / UNIT_ELEMS + 1);
-    *units = arena_calloc(arena, count, sizeof **units);
-    if (!*units) return smelt_oom(err);
-    *n = 0;
-    *total_in = 0;
+    j->units = arena_calloc(arena, count, sizeof *j->units);
+    if (!j->units) return smelt_oom(err);
     for (size_t i = 0; i < l->n_tensors; i++) {
         const smelt_tensor *t = l->tensors[i].src;
         uint64_t left = elems_of(t);
-        *total_in += view_bytes_total(t->view);
+        j->total_in += view_bytes_total(t->view);
         for (uint64_t at = 0; left;) {
             uint64_t take = left < UNIT_ELEMS ? left : UNIT_ELEMS;
-            (*units)[(*n)++] = (unit){.tensor = (uint32_t)i, .first = at, .count = take};
+            uint64_t raw = view_col_bytes(t->view, take), out = out_bytes(&l->tensors[i], take);
+            if (raw > j->raw_max) j->raw_max = raw;
+            if (out > j->out_max) j->out_max = out;
+            j->units[j->n_units++] = (unit){.tensor = (uint32_t)i, .first = at, .count = take};
             at += take;
             left -= take;
         }
@@ -68,21 +76,14 @@ static smelt_status make_units(const smelt_layout *l, smelt_arena *arena, unit *
     return SMELT_OK;
 }
 
-static bool room(uint8_t **p, size_t *have, size_t want)
+/* What a worker never touches of its buffers costs nothing: large zeroed blocks come as untouched pages. */
+static bool worker_start(const job *j, worker *w)
 {
-    if (*have >= want) return true;
-    uint8_t *fresh = realloc(*p, want);
-    if (!fresh) return false;
-    *p = fresh;
-    *have = want;
-    return true;
-}
-
-static uint64_t out_bytes(const smelt_out_tensor *o, uint64_t elems)
-{
-    uint64_t bytes = 0;
-    smelt_dtype_bytes(o->dtype, elems, &bytes);
-    return bytes;
+    *w = (worker){0};
+    w->raw = arena_calloc(&w->arena, j->raw_max, 1);
+    w->out = arena_calloc(&w->arena, j->out_max, 1);
+    w->f32 = arena_calloc(&w->arena, CHUNK, sizeof *w->f32);
+    return w->raw && w->out && w->f32;
 }
 
 /* The unit's bytes as the source has them: in the mapping, or gathered into the worker's buffer. */
@@ -135,8 +136,6 @@ static smelt_status run_unit(job *j, size_t index, worker *w, smelt_err *err)
     const unit *u = &j->units[index];
     const smelt_out_tensor *o = &j->layout->tensors[u->tensor];
     uint64_t bytes = out_bytes(o, u->count), at = o->offset + out_bytes(o, u->first);
-    if (!room(&w->raw, &w->raw_size, view_col_bytes(o->src->view, u->count)) || !room(&w->out, &w->out_size, bytes))
-        return smelt_oom(err);
     const void *data = w->out;
     if (o->dtype == o->src->dtype)
         data = raw_unit(o->src, u->first, u->count, w);
@@ -167,18 +166,17 @@ static smelt_status run_units(job *j)
     int threads = j->ctx->threads;
 #pragma omp parallel num_threads(threads)
     {
-        worker w = {.f32 = malloc(CHUNK * sizeof(float))};
+        worker w;
+        bool ready = worker_start(j, &w);
 #pragma omp for schedule(dynamic, 1)
         for (size_t i = 0; i < j->n_units; i++) {
             if (__atomic_load_n(&j->failed, __ATOMIC_RELAXED) || j->units[i].done) continue;
             smelt_err err = {0};
-            smelt_status st = w.f32 ? run_unit(j, i, &w, &err) : smelt_oom(&err);
+            smelt_status st = ready ? run_unit(j, i, &w, &err) : smelt_oom(&err);
 #pragma omp critical(smelt_stream)
             finish_unit(j, i, st, &err);
         }
-        free(w.raw);
-        free(w.out);
-        free(w.f32);
+        arena_free(&w.arena);
     }
     return (smelt_status)j->failed;
 }
@@ -229,9 +227,9 @@ static smelt_status fingerprint(const smelt_plan *plan, XXH128_canonical_t *out,
 /* Marks the units whose bytes are on disk as the journal says; a torn or stale record costs only its unit's work. */
 static smelt_status take_up(job *j, const char *data, size_t n, uint64_t *resumed, smelt_err *err)
 {
-    uint8_t *buf = NULL;
-    size_t have = 0;
-    smelt_status st = SMELT_OK;
+    smelt_arena arena = {0};
+    uint8_t *buf = arena_calloc(&arena, j->out_max, 1);
+    smelt_status st = buf ? SMELT_OK : smelt_oom(err);
     for (size_t at = 0; at + sizeof(record) <= n && st == SMELT_OK; at += sizeof(record)) {
         record r;
         memcpy(&r, data + at, sizeof r);
@@ -239,16 +237,13 @@ static smelt_status take_up(job *j, const char *data, size_t n, uint64_t *resume
         unit *u = &j->units[r.unit];
         const smelt_out_tensor *o = &j->layout->tensors[u->tensor];
         uint64_t bytes = out_bytes(o, u->count);
-        if (!room(&buf, &have, bytes))
-            st = smelt_oom(err);
-        else
-            st = sink_read(j->sink, o->file, buf, bytes, o->offset + out_bytes(o, u->first), err);
+        st = sink_read(j->sink, o->file, buf, bytes, o->offset + out_bytes(o, u->first), err);
         if (st != SMELT_OK || XXH3_64bits(buf, bytes) != r.hash) continue;
         u->done = true;
         j->done_in += view_col_bytes(o->src->view, u->count);
         *resumed += bytes;
     }
-    free(buf);
+    arena_free(&arena);
     return st;
 }
 
@@ -300,7 +295,7 @@ smelt_status stream_run(const smelt_ctx *ctx, const smelt_plan *plan, const smel
     size_t n_records;
     st = open_journal(&j, plan, opts->resume, &arena, &records, &n_records, &inner);
     bool foreign = st == SMELT_E_MISMATCH, started = false;
-    if (st == SMELT_OK) st = make_units(l, &arena, &j.units, &j.n_units, &j.total_in, &inner);
+    if (st == SMELT_OK) st = make_units(&j, &arena, &inner);
     if (st == SMELT_OK) st = write_headers(&j, &inner);
     if (st == SMELT_OK && n_records) st = take_up(&j, records, n_records, &stats->bytes_resumed, &inner);
     if (st == SMELT_OK) {
