@@ -1,0 +1,31 @@
+/* What this folder's files share: the codecs of codecs.def, and the functions of simd/ by name. */
+#ifndef SMELT_QUANT_CODEC_LIST_H
+#define SMELT_QUANT_CODEC_LIST_H
+
+#include "ir/codec.h"
+
+#define SMELT_CODEC(name) extern const smelt_codec smelt_codec_##name;
+#include "quant/codecs.def"
+#undef SMELT_CODEC
+
+/* Rows of a variants table that exist on x86-64 only; on other machines the argument vanishes. */
+#if defined(__x86_64__)
+#define IF_X86(...) __VA_ARGS__
+#else
+#define IF_X86(...)
+#endif
+
+/* Baseline functions that variants fall back to for blocks whose arithmetic leaves the usual range. */
+smelt_pack_fn f16_pack, bf16_pack, q4_0_pack, q4_1_pack, q5_0_pack, q5_1_pack, q8_0_pack, q6_k_pack;
+smelt_unpack_fn f16_unpack, bf16_unpack, q4_0_unpack, q4_1_unpack, q5_0_unpack, q5_1_unpack, q8_0_unpack;
+
+smelt_pack_fn f16_pack_avx2, bf16_pack_avx2, q4_0_pack_avx2, q4_1_pack_avx2, q5_0_pack_avx2, q5_1_pack_avx2, q8_0_pack_avx2,
+    q6_k_pack_avx2;
+smelt_unpack_fn f16_unpack_avx2, bf16_unpack_avx2, q4_0_unpack_avx2, q4_1_unpack_avx2, q5_0_unpack_avx2, q5_1_unpack_avx2,
+    q8_0_unpack_avx2;
+
+smelt_pack_fn f16_pack_avx512, bf16_pack_avx512, q4_0_pack_avx512, q4_1_pack_avx512, q5_0_pack_avx512, q5_1_pack_avx512,
+    q8_0_pack_avx512, q6_k_pack_avx512;
+smelt_unpack_fn f16_unpack_avx512, bf16_unpack_avx512;
+
+#endif

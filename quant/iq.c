@@ -1,0 +1,148 @@
+/* Types whose codes index a table of values instead of counting steps. */
+#include <math.h>
+
+#include "quant/blocks.h"
+#include "quant/codec_list.h"
+#include "quant/search.h"
+
+/* Source: ggml-common.h, kvalues_iq4nl. Denser around zero, where weights are. */
+static const int8_t levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+
+enum { GROUP = 32, TRIALS = 7 };
+
+static uint8_t nearest_level(float x)
+{
+    if (x <= (float)levels[0]) return 0;
+    if (x >= (float)levels[15]) return 15;
+    int low = 0, high = 15;
+    while (high - low > 1) {
+        int mid = (low + high) / 2;
+        if (x < (float)levels[mid])
+            high = mid;
+        else
+            low = mid;
+    }
+    return (uint8_t)(x - (float)levels[high - 1] < (float)levels[high] - x ? high - 1 : high);
+}
+
+static void correlate(const float *x, const float *w, float inverse, float *xq, float *qq)
+{
+    *xq = *qq = 0;
+    for (int j = 0; j < GROUP; j++) {
+        float q = (float)levels[nearest_level(inverse * x[j])];
+        *xq += w[j] * q * x[j];
+        *qq += w[j] * q * q;
+    }
+}
+
+/* Scale of one group: 15 trials that map the extreme element near the lowest level. */
+static float group_scale(const float *x, const float *weights, float square)
+{
+    float w[GROUP], top = 0;
+    for (int j = 0; j < GROUP; j++) {
+        w[j] = weights ? weights[j] * sqrtf(square + x[j] * x[j]) : x[j] * x[j];
+        if (fp_abs(x[j]) > fp_abs(top)) top = x[j];
+    }
+    if (fp_abs(top) < SEARCH_EPS) return 0;
+    float xq, qq, d = -top / (float)levels[0];
+    correlate(x, w, 1 / d, &xq, &qq);
+    d = qq > 0 ? xq / qq : 0;
+    float best = d * xq;
+    for (int trial = -TRIALS; trial <= TRIALS; trial++) {
+        correlate(x, w, (float)(trial + levels[0]) / top, &xq, &qq);
+        if (qq > 0 && xq * xq > best * qq) {
+            d = xq / qq;
+            best = d * xq;
+        }
+    }
+    return d;
+}
+
+static float spread(const float *x, int n)
+{
+    float sum = 0;
+    for (int i = 0; i < n; i++)
+        sum += x[i] * x[i];
+    return sum * (2.0f / (float)n);
+}
+
+static void put_group(const float *x, float inverse, uint8_t *qs)
+{
+    for (int j = 0; j < GROUP / 2; j++)
+        qs[j] = (uint8_t)(nearest_level(inverse * x[j]) | nearest_level(inverse * x[j + GROUP / 2]) << 4);
+}
+
+static void get_group(const uint8_t *qs, float d, float *y)
+{
+    for (int j = 0; j < GROUP / 2; j++) {
+        y[j] = d * (float)levels[qs[j] & 15];
+        y[j + GROUP / 2] = d * (float)levels[qs[j] >> 4];
+    }
+}
+
+static void iq4_nl_pack(const float *x, void *dst, uint64_t rows, uint64_t cols, const float *weights)
+{
+    blk_iq4_nl *b = dst;
+    for (uint64_t r = 0; r < rows; r++)
+        for (uint64_t c = 0; c < cols; c += GROUP, b++, x += GROUP) {
+            float d = group_scale(x, weights ? weights + c : NULL, spread(x, GROUP));
+            fp_put16(b->d, d);
+            put_group(x, d != 0 ? 1 / d : 0, b->qs);
+        }
+}
+
+static void iq4_nl_unpack(const void *src, float *y, uint64_t n)
+{
+    const blk_iq4_nl *b = src;
+    for (uint64_t i = 0; i < n / GROUP; i++, b++, y += GROUP)
+        get_group(b->qs, fp_get16(b->d), y);
+}
+
+/* iq4_xs: eight groups; their scales are 6-bit integers (less 32), low nibbles in scales_l, upper two bits in scales_h. */
+static void iq4_xs_block(const float *x, blk_iq4_xs *b, const float *weights)
+{
+    const float square = spread(x, 256);
+    float scale[8], top = 0;
+    for (int g = 0; g < 8; g++) {
+        scale[g] = group_scale(x + GROUP * g, weights ? weights + GROUP * g : NULL, square);
+        if (fp_abs(scale[g]) > fp_abs(top)) top = scale[g];
+    }
+    const float d = -top / 32, inverse = d != 0 ? 1 / d : 0;
+    uint32_t high = 0;
+    memset(b, 0, sizeof *b);
+    for (int g = 0; g < 8; g++) {
+        int l = fp_clamp(fp_nearest(inverse * scale[g]), -32, 31);
+        float dl = d * (float)l;
+        put_group(x + GROUP * g, dl != 0 ? 1 / dl : 0, b->qs + 16 * g);
+        b->scales_l[g / 2] = (uint8_t)(b->scales_l[g / 2] | ((l + 32) & 15) << (4 * (g % 2)));
+        high |= (uint32_t)(l + 32) >> 4 << (2 * g);
+    }
+    fp_put16(b->d, d);
+    store_le16(b->scales_h, (uint16_t)high);
+}
+
+static void iq4_xs_pack(const float *x, void *dst, uint64_t rows, uint64_t cols, const float *weights)
+{
+    blk_iq4_xs *b = dst;
+    for (uint64_t r = 0; r < rows; r++)
+        for (uint64_t c = 0; c < cols; c += 256, b++, x += 256)
+            iq4_xs_block(x, b, weights ? weights + c : NULL);
+}
+
+static void iq4_xs_unpack(const void *src, float *y, uint64_t n)
+{
+    const blk_iq4_xs *b = src;
+    for (uint64_t i = 0; i < n / 256; i++, b++)
+        for (int g = 0; g < 8; g++, y += GROUP) {
+            int l = (b->scales_l[g / 2] >> (4 * (g % 2)) & 15) | (load_le16(b->scales_h) >> (2 * g) & 3) << 4;
+            get_group(b->qs + 16 * g, fp_get16(b->d) * (float)(l - 32), y);
+        }
+}
+
+BLOCK_VALIDATE(iq4_nl_validate, blk_iq4_nl, fp_finite16(b->d))
+BLOCK_VALIDATE(iq4_xs_validate, blk_iq4_xs, fp_finite16(b->d))
+
+const smelt_codec smelt_codec_iq4_nl = {
+    .dtype = SMELT_DT_IQ4_NL, .validate = iq4_nl_validate, .variants = {{SMELT_CPU_BASELINE, iq4_nl_pack, iq4_nl_unpack}}};
+const smelt_codec smelt_codec_iq4_xs = {
+    .dtype = SMELT_DT_IQ4_XS, .validate = iq4_xs_validate, .variants = {{SMELT_CPU_BASELINE, iq4_xs_pack, iq4_xs_unpack}}};
