@@ -1,13 +1,13 @@
-#include "quant/codecs.h"
+#include "codecs.h"
 
 #include <stddef.h>
 #include <string.h>
 
-#include "quant/codec_list.h"
+#include "codec_list.h"
 
 static const smelt_codec *const codecs[] = {
 #define SMELT_CODEC(name) &smelt_codec_##name,
-#include "quant/codecs.def"
+#include "codecs.def"
 #undef SMELT_CODEC
 };
 
