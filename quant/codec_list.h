@@ -5,7 +5,7 @@
 #include "ir/codec.h"
 
 #define SMELT_CODEC(name) extern const smelt_codec smelt_codec_##name;
-#include "codecs.def"
+#include "quant/codecs.def"
 #undef SMELT_CODEC
 
 /* Rows of a variants table that exist on x86-64 only; on other machines the argument vanishes. */

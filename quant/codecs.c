@@ -1,13 +1,13 @@
-#include "codecs.h"
+#include "quant/codecs.h"
 
 #include <stddef.h>
 #include <string.h>
 
-#include "codec_list.h"
+#include "quant/codec_list.h"
 
 static const smelt_codec *const codecs[] = {
 #define SMELT_CODEC(name) &smelt_codec_##name,
-#include "codecs.def"
+#include "quant/codecs.def"
 #undef SMELT_CODEC
 };
 

@@ -1,9 +1,9 @@
 /* Types whose codes index a table of values instead of counting steps. */
 #include <math.h>
 
-#include "blocks.h"
-#include "codec_list.h"
-#include "search.h"
+#include "quant/blocks.h"
+#include "quant/codec_list.h"
+#include "quant/search.h"
 
 /* Source: ggml-common.h, kvalues_iq4nl. Denser around zero, where weights are. */
 static const int8_t levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};

@@ -3,9 +3,9 @@
  * are themselves searched for. */
 #include <math.h>
 
-#include "blocks.h"
-#include "codec_list.h"
-#include "search.h"
+#include "quant/blocks.h"
+#include "quant/codec_list.h"
+#include "quant/search.h"
 
 enum { N = 256 };
 

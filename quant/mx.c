@@ -2,9 +2,9 @@
  * stores it. Blocks are ggml's: byte j holds elements j and j + half. */
 #include <math.h>
 
-#include "blocks.h"
-#include "codec_list.h"
-#include "fp.h"
+#include "quant/blocks.h"
+#include "quant/codec_list.h"
+#include "quant/fp.h"
 
 /* Twice the values of E2M1, so that they are integers; scales below are halved to match. */
 static const int8_t doubled[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};

@@ -1,6 +1,6 @@
 /* Types of one value an element. Data in files may start at any byte, hence the loads by memcpy. */
-#include "codec_list.h"
-#include "fp.h"
+#include "quant/codec_list.h"
+#include "quant/fp.h"
 
 static void f32_pack(const float *x, void *dst, uint64_t rows, uint64_t cols, const float *weights)
 {

@@ -1,4 +1,4 @@
-#include "recipe.h"
+#include "quant/recipe.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -28,7 +28,7 @@ static const unsigned char classes[SMELT_R_COUNT] = {
 
 typedef enum mix_id {
 #define SMELT_MIX(name, file_type, type, head) MIX_##name,
-#include "recipe.def"
+#include "quant/recipe.def"
 #undef SMELT_MIX
     MIX_COUNT
 } mix_id;
@@ -41,7 +41,7 @@ typedef struct mix {
 
 static const mix mixes[MIX_COUNT] = {
 #define SMELT_MIX(name, file_type, type, head) {#name, file_type, SMELT_DT_##type, SMELT_DT_##head},
-#include "recipe.def"
+#include "quant/recipe.def"
 #undef SMELT_MIX
 };
 
@@ -50,7 +50,7 @@ static const struct {
     mix_id id;
 } aliases[] = {
 #define SMELT_ALIAS(name, id) {#name, MIX_##id},
-#include "recipe.def"
+#include "quant/recipe.def"
 #undef SMELT_ALIAS
 };
 
@@ -72,7 +72,7 @@ static const struct {
     smelt_dtype type;
 } rules[] = {
 #define SMELT_RULE(mix, kind, layers, condition, type) {MIX_##mix, CLASS_##kind, layers_##layers, GQA_##condition, SMELT_DT_##type},
-#include "recipe.def"
+#include "quant/recipe.def"
 #undef SMELT_RULE
 };
 
@@ -80,7 +80,7 @@ static const struct {
     smelt_dtype type, next;
 } fallbacks[] = {
 #define SMELT_FALLBACK(type, next) {SMELT_DT_##type, SMELT_DT_##next},
-#include "recipe.def"
+#include "quant/recipe.def"
 #undef SMELT_FALLBACK
 };
 
@@ -88,7 +88,7 @@ const char *recipe_mixes(void)
 {
     static const char names[] =
 #define SMELT_MIX(name, file_type, type, head) " " #name
-#include "recipe.def"
+#include "quant/recipe.def"
 #undef SMELT_MIX
         ;
     return names + 1;

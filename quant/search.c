@@ -1,4 +1,4 @@
-#include "search.h"
+#include "quant/search.h"
 
 static int symmetric_code(float x, float inverse, int half) { return fp_clamp(fp_nearest(inverse * x), -half, half - 1); }
 

@@ -3,7 +3,7 @@
 #ifndef SMELT_QUANT_SEARCH_H
 #define SMELT_QUANT_SEARCH_H
 
-#include "fp.h"
+#include "quant/fp.h"
 
 /* Groups whose largest magnitude is below this are stored as zero. */
 #define SEARCH_EPS 1e-15f

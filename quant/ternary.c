@@ -1,9 +1,9 @@
 /* One scale and one or two bits an element: -1, 0, 1 (tq1_0, tq2_0), a sign (q1_0), -1 … 2 (q2_0). */
 #include <math.h>
 
-#include "blocks.h"
-#include "codec_list.h"
-#include "fp.h"
+#include "quant/blocks.h"
+#include "quant/codec_list.h"
+#include "quant/fp.h"
 
 static float largest(const float *x, int n)
 {

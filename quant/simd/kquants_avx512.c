@@ -1,9 +1,9 @@
 /* k-quants with AVX-512: the sixteen sub-blocks of a block in the sixteen lanes of a register. */
 #include <immintrin.h>
 
-#include "blocks.h"
-#include "codec_list.h"
-#include "search.h"
+#include "quant/blocks.h"
+#include "quant/codec_list.h"
+#include "quant/search.h"
 
 enum { LANES = 16 };
 typedef __m512 vf;
@@ -32,4 +32,4 @@ static inline void vf_transpose16(const float *rows, vf *columns)
 }
 
 #define NAME q6_k_pack_avx512
-#include "simd/q6_k_body.h"
+#include "quant/simd/q6_k_body.inc"

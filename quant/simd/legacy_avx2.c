@@ -3,9 +3,9 @@
 #include <float.h>
 #include <immintrin.h>
 
-#include "blocks.h"
-#include "codec_list.h"
-#include "simd/usual.h"
+#include "quant/blocks.h"
+#include "quant/codec_list.h"
+#include "quant/simd/usual.h"
 
 typedef struct block8 {
     __m256 v[4];

@@ -2,9 +2,9 @@
 #include <float.h>
 #include <immintrin.h>
 
-#include "blocks.h"
-#include "codec_list.h"
-#include "simd/usual.h"
+#include "quant/blocks.h"
+#include "quant/codec_list.h"
+#include "quant/simd/usual.h"
 
 static inline void put16(uint8_t *p, float v) { store_le16(p, _cvtss_sh(v, _MM_FROUND_TO_NEAREST_INT)); }
 

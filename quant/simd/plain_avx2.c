@@ -1,7 +1,7 @@
 /* float16 and bfloat16 with AVX2 and F16C. Tails and NaN go to the baseline functions, whose NaN differs from the hardware's. */
 #include <immintrin.h>
 
-#include "codec_list.h"
+#include "quant/codec_list.h"
 
 void f16_pack_avx2(const float *x, void *dst, uint64_t rows, uint64_t cols, const float *weights)
 {

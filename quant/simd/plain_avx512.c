@@ -1,7 +1,7 @@
 /* float16 and bfloat16 with AVX-512, sixteen at a time. */
 #include <immintrin.h>
 
-#include "codec_list.h"
+#include "quant/codec_list.h"
 
 void f16_pack_avx512(const float *x, void *dst, uint64_t rows, uint64_t cols, const float *weights)
 {

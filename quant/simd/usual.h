@@ -3,7 +3,7 @@
 #ifndef SMELT_QUANT_SIMD_USUAL_H
 #define SMELT_QUANT_SIMD_USUAL_H
 
-#include "fp.h"
+#include "quant/fp.h"
 
 /* 2^-100 <= v <= FLT_MAX, on the bits of a magnitude. */
 static inline bool usual(uint32_t magnitude_bits) { return magnitude_bits - 0x0D800000u <= 0x7F7FFFFFu - 0x0D800000u; }
