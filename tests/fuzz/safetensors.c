@@ -1,5 +1,4 @@
-/* The safetensors reader on any bytes. */
-#include "fuzz.h"
+#include "fuzz/fuzz.h"
 
 extern const smelt_format smelt_format_safetensors;
 

@@ -220,7 +220,7 @@ static void make_model(smelt_model *m, const spec *specs, size_t n, smelt_dtype 
     model_init(m);
     for (size_t i = 0; i < n; i++) {
         smelt_shape shape = {specs[i].cols ? 2 : 1, {specs[i].rows, specs[i].cols}};
-        uint64_t elems, bytes;
+        uint64_t elems, bytes = 0;
         const smelt_view *view;
         assert_true(shape_elems(&shape, &elems) && smelt_dtype_bytes(specs[i].dtype, elems, &bytes) && bytes <= sizeof zeros);
         assert_int_equal(view_bytes(&m->arena, specs[i].dtype, &shape, zeros, bytes, &view, NULL), SMELT_OK);

@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+"""Writes the seeds of the fuzz targets, tests/fuzz/corpus/NAME/, with the packages that define the formats (numpy, safetensors,
+torch, gguf; tests/peers has them). Run it when a format learns something new; the files are committed.
+
+    seeds.py [FOLDER]
+"""
+
+import io
+import json
+import os
+import struct
+import sys
+
+import gguf
+import numpy as np
+import torch
+from safetensors.torch import save as safetensors_save
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "corpus")
+TMP = "/tmp/smelt-seed"
+
+
+def put(target, name, data):
+    folder = os.path.join(OUT, target)
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, name), "wb") as f:
+        f.write(data)
+
+
+def tensor(dtype, *shape):
+    n = int(np.prod(shape)) if shape else 1
+    return (torch.arange(n, dtype=torch.float32) / 7 - 1).reshape(shape).to(dtype)
+
+
+# Safetensors: one file of every type, odd shapes, none at all, with and without metadata.
+ST_TYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8,
+            torch.bool, torch.float8_e4m3fn, torch.float8_e5m2]  # fmt: skip
+st = {
+    "types": safetensors_save({f"t{i}": tensor(t, 2, 3) for i, t in enumerate(ST_TYPES)}),
+    "shapes": safetensors_save({"scalar": tensor(torch.float32), "one": tensor(torch.float32, 1), "deep": tensor(torch.float16, 2, 1, 3, 2)}),
+    "metadata": safetensors_save({"a": tensor(torch.float32, 4)}, {"format": "pt", "note": "caf\u00e9"}),
+    "none": safetensors_save({}),
+}
+llama = {"model.embed_tokens.weight": tensor(torch.bfloat16, 4, 4), "model.norm.weight": tensor(torch.bfloat16, 4)}
+st["names"] = safetensors_save(llama)
+for name, data in st.items():
+    put("safetensors", name, data)
+
+
+# PyTorch: current zips, in which storages are shared, strided, tied, nested; parameters; and the two older containers.
+def saved(obj, **options):
+    f = io.BytesIO()
+    torch.save(obj, f, **options)
+    return f.getvalue()
+
+
+base = tensor(torch.float32, 4, 4)
+pt = {
+    "plain": saved({"w": tensor(torch.float32, 2, 3), "b": tensor(torch.bfloat16, 3)}),
+    "types": saved({str(t).split(".")[1]: tensor(t, 2) for t in ST_TYPES}),
+    "strided": saved({"t": base.t(), "row": base[1], "column": base[:, 2], "tied": base}),
+    "nested": saved({"model": {"w": base}, "step": 3, "args": {"lr": 0.1, "names": ["a", None, True]}}),
+    "parameter": saved({"w": torch.nn.Parameter(tensor(torch.float16, 2, 2)), "buffer": tensor(torch.int64, 1)}),
+    "module": saved(torch.nn.Linear(2, 2).state_dict()),
+    "empty": saved({}),
+    "protocol4": saved({"w": base}, pickle_protocol=4),
+    "bare": saved({"w": base, "half": tensor(torch.float16, 2)}, _use_new_zipfile_serialization=False),
+}
+for name, data in pt.items():
+    put("torch_zip", name, data)
+
+
+# GGUF: a small model, one key of every type, a tensor of every block type with one block.
+def written(fill, arch="llama"):
+    w = gguf.GGUFWriter(TMP, arch)
+    fill(w)
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+    with open(TMP, "rb") as f:
+        return f.read()
+
+
+def keys(w):
+    for kind in ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "uint64", "int64", "float64"):
+        getattr(w, "add_" + kind)("k." + kind, 1)
+    w.add_bool("k.bool", True)
+    w.add_string("k.string", "caf\u00e9")
+    w.add_array("k.strings", ["a", "", "bc"])
+    w.add_array("k.numbers", [1, 2, 3])
+    w.add_array("k.floats", [0.5, 1.5])
+
+
+def model(w):
+    w.add_context_length(64)
+    w.add_embedding_length(4)
+    w.add_block_count(1)
+    w.add_feed_forward_length(8)
+    w.add_head_count(2)
+    w.add_head_count_kv(1)
+    w.add_layer_norm_rms_eps(1e-5)
+    w.add_tokenizer_model("gpt2")
+    w.add_tokenizer_pre("smollm")
+    w.add_token_list(["a", "b", "ab", "</s>"])
+    w.add_token_types([1, 1, 1, 3])
+    w.add_token_merges(["a b"])
+    w.add_eos_token_id(3)
+    shapes = {
+        "token_embd": (4, 4), "output_norm": (4,), "blk.0.attn_norm": (4,), "blk.0.ffn_norm": (4,),
+        "blk.0.attn_q": (4, 4), "blk.0.attn_k": (2, 4), "blk.0.attn_v": (2, 4), "blk.0.attn_output": (4, 4),
+        "blk.0.ffn_gate": (8, 4), "blk.0.ffn_up": (8, 4), "blk.0.ffn_down": (4, 8),
+    }  # fmt: skip
+    for name, shape in shapes.items():
+        w.add_tensor(name + ".weight", np.ones(shape, np.float32))
+
+
+def blocks(w):
+    for kind, (_, size) in gguf.GGML_QUANT_SIZES.items():
+        if kind.name.startswith(("F", "I8", "I16", "I32", "I64", "BF")):
+            continue
+        w.add_tensor(kind.name.lower(), np.zeros((1, size), np.uint8), raw_dtype=kind)
+
+
+def aligned(w):
+    w.add_custom_alignment(64)
+    w.add_tensor("a", np.ones(3, np.float16))
+    w.add_tensor("b", np.ones((2, 2), np.float32))
+
+
+gg = {"keys": written(keys), "model": written(model), "blocks": written(blocks), "aligned": written(aligned)}
+gg["version2"] = gg["keys"][:4] + struct.pack("<I", 2) + gg["keys"][8:]
+os.remove(TMP)
+for name, data in gg.items():
+    put("gguf", name, data)
+
+
+# Directories: a sequence of files, each behind "=== NAME".
+def folder(files):
+    out = b""
+    for name, data in files.items():
+        out += b"=== " + name.encode() + b"\n" + (data if isinstance(data, bytes) else json.dumps(data).encode()) + b"\n"
+    return out
+
+
+config = {
+    "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4, "intermediate_size": 8, "num_hidden_layers": 1,
+    "num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": 4, "rms_norm_eps": 1e-5, "max_position_embeddings": 64,
+    "rope_theta": 10000.0, "tie_word_embeddings": True, "torch_dtype": "float32", "bos_token_id": 3, "eos_token_id": 3,
+}  # fmt: skip
+hf = {"model.embed_tokens": (4, 4), "model.norm": (4,)}
+for part, shape in {"input_layernorm": (4,), "post_attention_layernorm": (4,), "self_attn.q_proj": (4, 4), "self_attn.k_proj": (2, 4),
+                    "self_attn.v_proj": (2, 4), "self_attn.o_proj": (4, 4), "mlp.gate_proj": (8, 4), "mlp.up_proj": (8, 4),
+                    "mlp.down_proj": (4, 8)}.items():  # fmt: skip
+    hf["model.layers.0." + part] = shape
+weights = {name + ".weight": tensor(torch.float32, *shape) for name, shape in hf.items()}
+tokenizer = {
+    "version": "1.0",
+    "added_tokens": [{"id": 3, "content": "</s>", "special": True, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False}],
+    "normalizer": None,
+    "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True},
+                      {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}]},
+    "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
+    "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "</s>": 3}, "merges": [["a", "b"]]},
+}  # fmt: skip
+half = sorted(weights)[:5]
+first = safetensors_save({k: v for k, v in weights.items() if k in half})
+second = safetensors_save({k: v for k, v in weights.items() if k not in half})
+names = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
+index = {"metadata": {"total_size": 4}, "weight_map": {k: names[k not in half] for k in weights}}
+common = {"config.json": config, "tokenizer.json": tokenizer, "tokenizer_config.json": {"chat_template": "{{ messages }}", "eos_token": "</s>"}}
+dirs = {
+    "one": {**common, "model.safetensors": safetensors_save(weights)},
+    "sharded": {**common, "model.safetensors.index.json": index, names[0]: first, names[1]: second},
+    "bin": {"config.json": config, "pytorch_model.bin": saved(weights)},
+    "card": {**common, "model.safetensors": safetensors_save(weights), "generation_config.json": {"eos_token_id": [3]},
+             "README.md": b"---\nlicense: mit\ntags: [a, b]\n---\n# x\n"},
+    "config-only": {"config.json": config},
+}  # fmt: skip
+for name, files in dirs.items():
+    put("hf_dir", name, folder(files))
+
+# What is converted: the first byte chooses the target.
+for target in range(3):
+    for kind, name, data in (("st", "types", st["types"]), ("pt", "strided", pt["strided"]), ("gguf", "model", gg["model"])):
+        put("round_trip", f"{target}-{kind}-{name}", bytes([target]) + data)
