@@ -111,6 +111,7 @@ smelt_status safetensors_project(const smelt_ctx *ctx, const smelt_model *model,
             return smelt_fail(err, SMELT_E_UNSUPPORTED, "a tensor with the name '%s' cannot be stored in safetensors", name);
         SMELT_TRY(model_add(out, name, strlen(name), t->view, t->file, t->offset, err));
         smelt_tensor *added = &out->tensors[out->n_tensors - 1];
+        added->origin = t->origin;
         added->role = t->role;
         added->part = t->part;
         added->layer = t->layer;

@@ -2,7 +2,7 @@
 #ifndef SMELT_QUANT_RECIPE_H
 #define SMELT_QUANT_RECIPE_H
 
-#include "ir/ctx.h"
+#include "ir/format.h"
 
 typedef struct smelt_override {
     const char *regex; /* searched in the lower-cased tensor name; the first that matches wins */
@@ -30,9 +30,11 @@ typedef struct smelt_choice {
  * general.file_type. E_USAGE for an unknown mix (naming the nearest) or an unreadable regex. */
 smelt_status recipe_quantize(const smelt_ctx *ctx, const smelt_model *out, const smelt_recipe_opts *opts, smelt_choice *choices,
                              int *file_type, smelt_err *err);
-/* The rules of llama.cpp's converter: `type` is auto, f32, f16, bf16 or q8_0. */
-smelt_status recipe_convert(const smelt_ctx *ctx, const smelt_model *out, const char *type, smelt_choice *choices, int *file_type,
-                            smelt_err *err);
+/* `type` is auto, f32, f16, bf16 or q8_0. For a target with block types (GGUF), the rules of llama.cpp's converter; a GGUF
+ * source keeps its types under auto, and then *file_type is -1. Other targets keep every type under auto, except that what a
+ * GGUF source brings along becomes what a checkpoint has: block types float, vectors the matrices' type where that is exact. */
+smelt_status recipe_convert(const smelt_ctx *ctx, const smelt_format *target, const smelt_model *out, const char *type,
+                            smelt_choice *choices, int *file_type, smelt_err *err);
 /* Names of all mixes for help texts, "F32 F16 …". Static. */
 const char *recipe_mixes(void);
 

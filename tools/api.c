@@ -86,8 +86,9 @@ static smelt_status choose(const smelt_ctx *ctx, smelt_plan *plan, bool quantize
     smelt_recipe_opts recipe = {
         .mix = o->type, .output_type = SMELT_DT_COUNT, .embedding_type = SMELT_DT_COUNT, .allow_requantize = o->allow_requantize};
     write->quantized = quantize;
-    SMELT_TRY(quantize ? recipe_quantize(ctx, &plan->out, &recipe, choices, &write->file_type, err)
-                       : recipe_convert(ctx, &plan->out, o->type ? o->type : "auto", choices, &write->file_type, err));
+    SMELT_TRY(quantize
+                  ? recipe_quantize(ctx, &plan->out, &recipe, choices, &write->file_type, err)
+                  : recipe_convert(ctx, plan->format, &plan->out, o->type ? o->type : "auto", choices, &write->file_type, err));
     for (size_t i = 0; i < plan->out.n_tensors; i++)
         plan->types[i] = choices[i].given;
     return SMELT_OK;

@@ -18,7 +18,7 @@ static smelt_status choose(const smelt_ctx *ctx, const void *opts, smelt_plan *p
                            smelt_err *err)
 {
     const convert_opts *o = opts;
-    return recipe_convert(ctx, &plan->out, o->type ? o->type : "auto", choices, &write->file_type, err);
+    return recipe_convert(ctx, plan->format, &plan->out, o->type ? o->type : "auto", choices, &write->file_type, err);
 }
 
 static smelt_status run(const void *opts, const char *const *operand, int n, smelt_err *err)

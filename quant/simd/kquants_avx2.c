@@ -31,4 +31,4 @@ static inline void vf_transpose16(const float *rows, vf *columns)
 }
 
 #define NAME q6_k_pack_avx2
-#include "quant/simd/q6_k_body.h"
+#include "quant/simd/q6_k_body.inc"

@@ -221,21 +221,23 @@ struct smelt_sink {
     int journal_fd;
 };
 
-/* Removes a partial directory of ours: files only, one level of folders deep at most. */
-static void remove_tree(const char *path, int depth)
+/* Removes a partial directory of ours: files, and one level of folders deep at most. Never follows a symbolic link, which
+ * somebody else may have put in its place. */
+static void remove_tree(int parent, const char *path, int depth)
 {
-    DIR *d = opendir(path);
-    if (!d) return;
-    smelt_arena arena = {0};
+    const int fd = openat(parent, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (!d) {
+        if (fd >= 0) close(fd);
+        return;
+    }
     for (struct dirent *e; (e = readdir(d));) {
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
-        char *sub = path_join(&arena, path, e->d_name);
-        if (!sub) break;
-        if (unlink(sub) != 0 && (errno == EISDIR || errno == EPERM) && depth > 0) remove_tree(sub, depth - 1);
+        if (unlinkat(fd, e->d_name, 0) != 0 && (errno == EISDIR || errno == EPERM) && depth > 0)
+            remove_tree(fd, e->d_name, depth - 1);
     }
     closedir(d);
-    arena_free(&arena);
-    rmdir(path);
+    unlinkat(parent, path, AT_REMOVEDIR);
 }
 
 static bool dir_empty(const char *path)
@@ -249,9 +251,27 @@ static bool dir_empty(const char *path)
     return empty;
 }
 
+/* A directory that a rename cannot replace, which only the rename itself would say otherwise, after all the work. */
+static const char *not_replaceable(const char *dir)
+{
+    struct stat st, link;
+    const char *base = strrchr(dir, '/');
+    base = base ? base + 1 : dir;
+    if (!*base || strcmp(base, ".") == 0 || strcmp(base, "..") == 0) return "cannot be replaced as a whole";
+    if (lstat(dir, &link) == 0 && S_ISLNK(link.st_mode) && stat(dir, &st) == 0) return "is a symbolic link";
+#ifdef STATX_ATTR_MOUNT_ROOT
+    struct statx x;
+    if (statx(AT_FDCWD, dir, 0, 0, &x) == 0 && (x.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+        return "is where a file system is mounted";
+#endif
+    return NULL;
+}
+
 static smelt_status sink_check_target(const smelt_sink *s, smelt_err *err)
 {
     struct stat st;
+    const char *trouble = s->dir ? not_replaceable(s->target) : NULL;
+    if (trouble) return smelt_fail(err, SMELT_E_USAGE, "%s; give the name of a directory to create inside it", trouble);
     if (stat(s->target, &st) != 0) {
         if (errno == ENOENT) return SMELT_OK;
         return smelt_fail_errno(err, "cannot write there");
@@ -270,6 +290,7 @@ static smelt_status sink_check_target(const smelt_sink *s, smelt_err *err)
 
 smelt_status sink_open(const char *target, bool dir, bool keep, smelt_sink **out, smelt_err *err)
 {
+    if (!*target) return smelt_fail(err, SMELT_E_USAGE, "the target has an empty name");
     smelt_sink *s = calloc(1, sizeof *s);
     if (!s) return smelt_oom(err);
     s->dir = dir;
@@ -297,12 +318,20 @@ smelt_status sink_open(const char *target, bool dir, bool keep, smelt_sink **out
             st = smelt_fail_errno(err, "cannot write beside the target");
         else if (flock(s->journal_fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
             st = smelt_fail(err, SMELT_E_USAGE, "another run is writing this target");
+        struct stat at;
+        if (st == SMELT_OK && (fstat(s->journal_fd, &at) != 0 || !at.st_nlink))
+            st = smelt_fail(err, SMELT_E_USAGE, "another run has just written this target; start again");
+        /* Without a journal nobody knows what the leftovers are. */
+        else if (st == SMELT_OK && !at.st_size)
+            s->keep = keep = false;
     }
     if (st == SMELT_OK && !keep) {
-        if (dir) remove_tree(s->folder, 2);
+        if (dir) remove_tree(AT_FDCWD, s->folder, 2);
         if (ftruncate(s->journal_fd, 0) != 0) st = smelt_fail_errno(err, "cannot empty '%s'", s->journal);
     }
-    if (st == SMELT_OK && dir && mkdir(s->folder, 0777) != 0 && errno != EEXIST)
+    struct stat folder;
+    if (st == SMELT_OK && dir && mkdir(s->folder, 0777) != 0 &&
+        (errno != EEXIST || !keep || lstat(s->folder, &folder) != 0 || !S_ISDIR(folder.st_mode)))
         st = smelt_fail_errno(err, "cannot create '%s'", s->folder);
     if (st != SMELT_OK) {
         smelt_err_where(err, "%s", target);
@@ -338,8 +367,11 @@ smelt_status sink_add(smelt_sink *s, const char *name, uint64_t size, int *index
         f->final = path_join(&s->arena, s->folder, name);
     }
     if (!f->partial || !f->final) return smelt_oom(err);
+    struct stat st;
+    if (!s->dir && lstat(f->final, &st) == 0 && S_ISDIR(st.st_mode))
+        return smelt_fail(err, SMELT_E_USAGE, "'%s' is a directory; a file is to be written there", f->final);
     if (!s->keep) unlink(f->partial);
-    f->fd = open(f->partial, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    f->fd = open(f->partial, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (s->keep ? 0 : O_EXCL), 0666);
     if (f->fd < 0) return smelt_fail_errno(err, "cannot create '%s'", f->partial);
     *index = (int)s->n++;
     /* Reserving the room first turns a full disk into an error before any work; where the file system cannot, writes tell. */
@@ -355,7 +387,8 @@ smelt_status sink_write(smelt_sink *s, int index, const void *data, size_t n, ui
     while (n) {
         ssize_t k = pwrite(s->files[index].fd, p, n, (off_t)offset);
         if (k < 0 && errno == EINTR) continue;
-        if (k < 0) return smelt_fail_errno(err, "cannot write '%s'", s->files[index].final);
+        if (k == 0) errno = ENOSPC;
+        if (k <= 0) return smelt_fail_errno(err, "cannot write '%s'", s->files[index].final);
         p += k;
         n -= (size_t)k;
         offset += (uint64_t)k;
@@ -420,7 +453,7 @@ void sink_discard(smelt_sink *s)
     if (!s || s->committed) return;
     for (size_t i = 0; i < s->n; i++)
         unlink(s->files[i].partial);
-    if (s->dir) remove_tree(s->folder, 2);
+    if (s->dir) remove_tree(AT_FDCWD, s->folder, 2);
     unlink(s->journal);
 }
 

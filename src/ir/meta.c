@@ -74,16 +74,23 @@ void meta_remove(smelt_meta *m, const char *key)
     memmove(kv, kv + 1, (size_t)(m->kv + m->count - kv) * sizeof *kv);
 }
 
+static bool is_unsigned(smelt_kv_type type)
+{
+    return (1U << SMELT_KV_U8 | 1U << SMELT_KV_U16 | 1U << SMELT_KV_U32 | 1U << SMELT_KV_U64 | 1U << SMELT_KV_BOOL) >> type & 1;
+}
+
+static bool is_signed(smelt_kv_type type)
+{
+    return (1U << SMELT_KV_I8 | 1U << SMELT_KV_I16 | 1U << SMELT_KV_I32 | 1U << SMELT_KV_I64) >> type & 1;
+}
+
 bool meta_get_u64(const smelt_meta *m, const char *key, uint64_t *out)
 {
     const smelt_kv *kv = find(m, key);
     if (!kv) return false;
-    static const uint32_t is_unsigned =
-        1U << SMELT_KV_U8 | 1U << SMELT_KV_U16 | 1U << SMELT_KV_U32 | 1U << SMELT_KV_U64 | 1U << SMELT_KV_BOOL;
-    static const uint32_t is_signed = 1U << SMELT_KV_I8 | 1U << SMELT_KV_I16 | 1U << SMELT_KV_I32 | 1U << SMELT_KV_I64;
-    if (is_unsigned >> kv->type & 1)
+    if (is_unsigned(kv->type))
         *out = kv->v.u;
-    else if ((is_signed >> kv->type & 1) && kv->v.i >= 0)
+    else if (is_signed(kv->type) && kv->v.i >= 0)
         *out = (uint64_t)kv->v.i;
     else
         return false;
@@ -93,14 +100,15 @@ bool meta_get_u64(const smelt_meta *m, const char *key, uint64_t *out)
 bool meta_get_f64(const smelt_meta *m, const char *key, double *out)
 {
     const smelt_kv *kv = find(m, key);
-    uint64_t u;
     if (!kv) return false;
     if (kv->type == SMELT_KV_F32 || kv->type == SMELT_KV_F64)
         *out = kv->v.f;
-    else if (kv->type == SMELT_KV_BOOL || !meta_get_u64(m, key, &u))
-        return false;
+    else if (is_signed(kv->type))
+        *out = (double)kv->v.i;
+    else if (is_unsigned(kv->type) && kv->type != SMELT_KV_BOOL)
+        *out = (double)kv->v.u;
     else
-        *out = (double)u;
+        return false;
     return true;
 }
 

@@ -121,6 +121,8 @@ smelt_status view_concat(smelt_arena *arena, const smelt_view *const *in, size_t
     if (!n) return smelt_fail(err, SMELT_E_MISMATCH, "nothing to join");
     smelt_shape shape = in[0]->shape;
     if (!shape.n) return smelt_fail(err, SMELT_E_MISMATCH, "scalars cannot be joined");
+    if (shape.n == 1 && in[0]->block > 1 && n > 1)
+        return smelt_fail(err, SMELT_E_UNSUPPORTED, "vectors of blocks cannot be joined");
     uint64_t *start = arena_calloc(arena, n + 1, sizeof *start);
     const smelt_view **list = arena_calloc(arena, n, sizeof *list);
     if (!start || !list) return smelt_oom(err);

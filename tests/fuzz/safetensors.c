@@ -1,4 +1,5 @@
-#include "fuzz/fuzz.h"
+/* The safetensors reader on any bytes. */
+#include "fuzz.h"
 
 extern const smelt_format smelt_format_safetensors;
 

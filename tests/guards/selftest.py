@@ -49,7 +49,6 @@ CASES = [
     ("foreign", {"tests/data/vocab.json": '["sess' + 'ion"]\n', "docs/a.md": "static and shared libraries\n"}, []),
     ("headers", {"src/smelt.h": "int f(void);\n"}, []),
     ("headers", {"src/smelt.h": "", "src/ir/a.h": "size_t f(void);\n"}, ["src/ir/a.h:1: does not compile alone"]),
-    ("headers", {"src/smelt.h": "", "quant/simd/a_body.h": "vector f(void);\n"}, []),
     ("headers", {"src/smelt.h": "int f(unknown);\n"}, ["src/smelt.h:1: does not compile alone"]),
 ]
 

@@ -1,0 +1,412 @@
+#include "quant/recipe.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+#include <string.h>
+#include <strings.h>
+
+#include "arch/arch.h"
+#include "ir/format.h"
+
+/* What the rules know a tensor as. */
+typedef enum tensor_class {
+    CLASS_OTHER, /* a matrix without a rule of its own */
+    CLASS_KEEP,  /* never quantised, whatever its shape */
+    CLASS_EMBD,
+    CLASS_OUTPUT,
+    CLASS_ATTN_V, /* also where it is a part of a fused matrix */
+    CLASS_ATTN_OUT,
+    CLASS_FFN_DOWN,
+} tensor_class;
+
+static const unsigned char classes[SMELT_R_COUNT] = {
+    [SMELT_R_TOKEN_EMBD] = CLASS_EMBD, [SMELT_R_OUTPUT] = CLASS_OUTPUT,     [SMELT_R_ATTN_V] = CLASS_ATTN_V,
+    [SMELT_R_ATTN_QKV] = CLASS_ATTN_V, [SMELT_R_ATTN_OUT] = CLASS_ATTN_OUT, [SMELT_R_FFN_DOWN] = CLASS_FFN_DOWN,
+    [SMELT_R_ATTN_NORM] = CLASS_KEEP,  [SMELT_R_FFN_NORM] = CLASS_KEEP,     [SMELT_R_OUTPUT_NORM] = CLASS_KEEP,
+    [SMELT_R_ROPE_FREQS] = CLASS_KEEP,
+};
+
+typedef enum mix_id {
+#define SMELT_MIX(name, file_type, type, head) MIX_##name,
+#include "quant/recipe.def"
+#undef SMELT_MIX
+    MIX_COUNT
+} mix_id;
+
+typedef struct mix {
+    const char *name;
+    int file_type;
+    smelt_dtype type, head;
+} mix;
+
+static const mix mixes[MIX_COUNT] = {
+#define SMELT_MIX(name, file_type, type, head) {#name, file_type, SMELT_DT_##type, SMELT_DT_##head},
+#include "quant/recipe.def"
+#undef SMELT_MIX
+};
+
+static const struct {
+    const char *name;
+    mix_id id;
+} aliases[] = {
+#define SMELT_ALIAS(name, id) {#name, MIX_##id},
+#include "quant/recipe.def"
+#undef SMELT_ALIAS
+};
+
+typedef bool layers_fn(int layer, int n);
+static bool layers_ALL(int layer, int n) { return layer < n || n == 0; }
+static bool layers_FIRST_2(int layer, int n) { return layer < 2 && n > 0; }
+static bool layers_FIRST_4(int layer, int n) { return layer < 4 && n > 0; }
+static bool layers_EIGHTH(int layer, int n) { return layer < n / 8; }
+static bool layers_SIXTEENTH(int layer, int n) { return layer < n / 16; }
+static bool layers_MORE(int layer, int n) { return layer < n / 8 || layer >= 7 * n / 8 || (layer - n / 8) % 3 == 2; }
+
+enum { GQA_ALWAYS = 0, GQA_GQA4 = 4 };
+
+static const struct {
+    mix_id mix;
+    tensor_class kind;
+    layers_fn *layers;
+    unsigned min_gqa;
+    smelt_dtype type;
+} rules[] = {
+#define SMELT_RULE(mix, kind, layers, condition, type) {MIX_##mix, CLASS_##kind, layers_##layers, GQA_##condition, SMELT_DT_##type},
+#include "quant/recipe.def"
+#undef SMELT_RULE
+};
+
+static const struct {
+    smelt_dtype type, next;
+} fallbacks[] = {
+#define SMELT_FALLBACK(type, next) {SMELT_DT_##type, SMELT_DT_##next},
+#include "quant/recipe.def"
+#undef SMELT_FALLBACK
+};
+
+const char *recipe_mixes(void)
+{
+    static const char names[] =
+#define SMELT_MIX(name, file_type, type, head) " " #name
+#include "quant/recipe.def"
+#undef SMELT_MIX
+        ;
+    return names + 1;
+}
+
+/* Edits (insert, delete, replace) between two short names, letter case aside. */
+static unsigned distance(const char *a, const char *b)
+{
+    enum { MAX = 32 };
+    size_t n = strlen(a), m = strlen(b);
+    if (n >= MAX || m >= MAX) return MAX;
+    unsigned row[MAX];
+    for (unsigned j = 0; j <= m; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= n; i++) {
+        unsigned diagonal = row[0];
+        row[0] = (unsigned)i;
+        for (size_t j = 1; j <= m; j++) {
+            unsigned replace = diagonal + (strncasecmp(&a[i - 1], &b[j - 1], 1) != 0),
+                     best = row[j] < row[j - 1] ? row[j] : row[j - 1];
+            diagonal = row[j];
+            row[j] = replace < best + 1 ? replace : best + 1;
+        }
+    }
+    return row[m];
+}
+
+static smelt_status find_mix(const char *name, mix_id *out, smelt_err *err)
+{
+    const char *nearest = mixes[0].name;
+    for (int i = 0; i < MIX_COUNT; i++) {
+        if (strcasecmp(name, mixes[i].name) == 0) {
+            *out = (mix_id)i;
+            return SMELT_OK;
+        }
+        if (distance(name, mixes[i].name) < distance(name, nearest)) nearest = mixes[i].name;
+    }
+    for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
+        if (strcasecmp(name, aliases[i].name) == 0) {
+            *out = aliases[i].id;
+            return SMELT_OK;
+        }
+    return smelt_fail(err, SMELT_E_USAGE, "unknown type '%s'; did you mean %s? There are: %s", name, nearest, recipe_mixes());
+}
+
+/* A tensor as the rules see it. */
+typedef struct known {
+    tensor_class kind;
+    int layer;
+    bool weight; /* a weight, as far as its name says */
+    bool matrix;
+    uint64_t cols;
+} known;
+
+static known know(const smelt_tensor *t)
+{
+    smelt_role role = (smelt_role)t->role;
+    smelt_part part = (smelt_part)t->part;
+    int layer = t->layer;
+    if (role == SMELT_R_NONE) role_parse(t->name, &role, &part, &layer);
+    return (known){.kind = (tensor_class)classes[role],
+                   .layer = layer,
+                   .weight = part == SMELT_PART_WEIGHT,
+                   .matrix = t->shape.n >= 2,
+                   .cols = t->shape.n ? t->shape.dim[t->shape.n - 1] : 1};
+}
+
+/* What the rules ask about the model as a whole. */
+typedef struct overview {
+    int layers;
+    uint64_t gqa; /* query heads for each key head */
+    bool tied;    /* the embedding serves as output matrix */
+} overview;
+
+static overview look(const smelt_model *m)
+{
+    uint64_t q = 0, k = 0;
+    overview o = {.tied = true};
+    for (size_t i = 0; i < m->n_tensors; i++) {
+        const smelt_tensor *t = &m->tensors[i];
+        const known n = know(t);
+        if (n.layer >= o.layers) o.layers = n.layer + 1;
+        if (n.kind == CLASS_OUTPUT && n.weight) o.tied = false;
+        if (t->role == SMELT_R_ATTN_Q && n.matrix) q = t->shape.dim[0];
+        if (t->role == SMELT_R_ATTN_K && n.matrix) k = t->shape.dim[0];
+    }
+    o.gqa = k ? q / k : 1;
+    return o;
+}
+
+static bool fits(smelt_dtype type, uint64_t cols) { return cols % smelt_dtype_get(type)->elems == 0; }
+
+/* The type itself, the next one whose blocks divide the row, or F16. */
+static smelt_dtype fit(smelt_dtype type, uint64_t cols)
+{
+    for (size_t i = 0; !fits(type, cols) && i < sizeof fallbacks / sizeof *fallbacks; i++)
+        if (fallbacks[i].type == type) {
+            type = fallbacks[i].next;
+            break;
+        }
+    return fits(type, cols) ? type : SMELT_DT_F16;
+}
+
+static smelt_dtype mixed(mix_id id, const overview *model, const known *n)
+{
+    smelt_dtype type = mixes[id].type;
+    if (n->kind == CLASS_OUTPUT || (n->kind == CLASS_EMBD && model->tied))
+        return fits(type, n->cols) ? mixes[id].head : SMELT_DT_Q8_0;
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        if (rules[i].mix == id && rules[i].kind == n->kind && rules[i].layers(n->layer, model->layers) &&
+            model->gqa >= rules[i].min_gqa)
+            type = rules[i].type;
+    return type;
+}
+
+/* Compiled patterns of --tensor-type. */
+typedef struct patterns {
+    pcre2_code **code;
+    size_t n;
+    pcre2_match_data *data;
+} patterns;
+
+static void patterns_free(patterns *p)
+{
+    for (size_t i = 0; i < p->n; i++)
+        pcre2_code_free(p->code[i]);
+    pcre2_match_data_free(p->data);
+}
+
+static smelt_status patterns_compile(smelt_arena *arena, const smelt_recipe_opts *opts, patterns *p, smelt_err *err)
+{
+    *p = (patterns){.code = arena_calloc(arena, opts->n_overrides, sizeof(pcre2_code *)), .data = pcre2_match_data_create(1, NULL)};
+    if (!p->code || !p->data) return smelt_oom(err);
+    for (; p->n < opts->n_overrides; p->n++) {
+        const char *regex = opts->overrides[p->n].regex;
+        int code;
+        PCRE2_SIZE at;
+        p->code[p->n] = pcre2_compile((PCRE2_SPTR)regex, PCRE2_ZERO_TERMINATED, PCRE2_CASELESS | PCRE2_UTF, &code, &at, NULL);
+        if (p->code[p->n]) continue;
+        PCRE2_UCHAR why[128] = "";
+        pcre2_get_error_message(code, why, sizeof why);
+        return smelt_fail(err, SMELT_E_USAGE, "the pattern '%s' is no regular expression: %s at character %zu", regex,
+                          (const char *)why, (size_t)at);
+    }
+    return SMELT_OK;
+}
+
+/* Number of the first pattern found in the name; p->n if there is none. */
+static smelt_status patterns_match(const patterns *p, const smelt_recipe_opts *opts, const char *name, size_t *out, smelt_err *err)
+{
+    for (*out = 0; *out < p->n; (*out)++) {
+        int found = pcre2_match(p->code[*out], (PCRE2_SPTR)name, strlen(name), 0, 0, p->data, NULL);
+        if (found >= 0) break;
+        if (found != PCRE2_ERROR_NOMATCH)
+            return smelt_fail(err, SMELT_E_USAGE, "the pattern '%s' takes too long on the name '%s'", opts->overrides[*out].regex,
+                              name);
+    }
+    return SMELT_OK;
+}
+
+static smelt_choice chosen(smelt_dtype asked, smelt_dtype given, const char *why)
+{
+    return (smelt_choice){asked, given, asked == given ? why : "row size"};
+}
+
+/* A tensor that keeps its type; what GGUF has no type for, and vectors that no GGUF file came with, become float32. */
+static smelt_choice kept(const smelt_model *out, const smelt_tensor *t)
+{
+    smelt_dtype type = t->dtype;
+    if (smelt_dtype_get(type)->gguf_id < 0 || (!out->meta_complete && t->shape.n < 2)) type = SMELT_DT_F32;
+    return (smelt_choice){type, type, "kept"};
+}
+
+static smelt_status choose(const smelt_model *out, const smelt_recipe_opts *opts, mix_id id, const overview *model,
+                           const patterns *p, const smelt_tensor *t, smelt_choice *choice, smelt_err *err)
+{
+    const known n = know(t);
+    size_t match = p->n;
+    if (!n.matrix || !n.weight || n.kind == CLASS_KEEP || (n.kind == CLASS_OUTPUT && opts->leave_output)) {
+        *choice = kept(out, t);
+        /* A norm with two dimensions is kept as well, but a checkpoint's goes to float32 as its vectors do. */
+        if (!out->meta_complete && n.kind == CLASS_KEEP) *choice = (smelt_choice){SMELT_DT_F32, SMELT_DT_F32, "kept"};
+        return SMELT_OK;
+    }
+    if (opts->embedding_type < SMELT_DT_COUNT && n.kind == CLASS_EMBD) {
+        *choice = chosen(opts->embedding_type, fit(opts->embedding_type, n.cols), "--token-embedding-type");
+        return SMELT_OK;
+    }
+    if (opts->output_type < SMELT_DT_COUNT && n.kind == CLASS_OUTPUT) {
+        *choice = chosen(opts->output_type, fit(opts->output_type, n.cols), "--output-tensor-type");
+        return SMELT_OK;
+    }
+    smelt_dtype type = mixes[id].type;
+    const char *why = "mix";
+    /* As in llama-quantize, a mix of a plain type is that type everywhere. */
+    if (smelt_dtype_get(type)->kind == SMELT_KIND_BLOCK) {
+        SMELT_TRY(patterns_match(p, opts, t->name, &match, err));
+        if (match < p->n) {
+            type = opts->overrides[match].type;
+            why = "--tensor-type";
+        } else if (opts->pure) {
+            why = "--pure";
+        } else if (opts->output_type < SMELT_DT_COUNT && n.kind == CLASS_EMBD && model->tied) {
+            type = opts->output_type;
+            why = "--output-tensor-type";
+        } else {
+            type = mixed(id, model, &n);
+        }
+    }
+    *choice = chosen(type, fit(type, n.cols), why);
+    return SMELT_OK;
+}
+
+smelt_status recipe_quantize(const smelt_ctx *ctx, const smelt_model *out, const smelt_recipe_opts *opts, smelt_choice *choices,
+                             int *file_type, smelt_err *err)
+{
+    (void)ctx;
+    mix_id id = MIX_F32;
+    SMELT_TRY(find_mix(opts->mix, &id, err));
+    *file_type = mixes[id].file_type;
+    const overview model = look(out);
+    smelt_arena arena = {0};
+    patterns p = {0};
+    smelt_status st = patterns_compile(&arena, opts, &p, err);
+    for (size_t i = 0; st == SMELT_OK && i < out->n_tensors; i++) {
+        const smelt_tensor *t = &out->tensors[i];
+        st = choose(out, opts, id, &model, &p, t, &choices[i], err);
+        if (st == SMELT_OK && !opts->allow_requantize && choices[i].given != t->dtype &&
+            smelt_dtype_get(t->dtype)->kind == SMELT_KIND_BLOCK)
+            st = smelt_fail(err, SMELT_E_UNSUPPORTED,
+                            "tensor '%s' is quantised already (%s): quantising it again to %s loses more than starting from the "
+                            "original; --allow-requantize does it anyway",
+                            t->name, smelt_dtype_get(t->dtype)->name, smelt_dtype_get(choices[i].given)->name);
+    }
+    patterns_free(&p);
+    arena_free(&arena);
+    return st;
+}
+
+/* The types that convert offers. */
+static const mix_id offered[] = {MIX_F32, MIX_F16, MIX_BF16, MIX_Q8_0};
+
+/* The type of the first matrix that is bfloat16 or float16; float16 if there is none. */
+static mix_id guess(const smelt_model *out)
+{
+    for (size_t i = 0; i < out->n_tensors; i++) {
+        if (out->tensors[i].shape.n < 2) continue;
+        if (out->tensors[i].dtype == SMELT_DT_BF16) return MIX_BF16;
+        if (out->tensors[i].dtype == SMELT_DT_F16) return MIX_F16;
+    }
+    return MIX_F16;
+}
+
+/* True if float32 values of a vector are the same in `type`, so that storing them in it and reading them back is exact. */
+static bool exact(const smelt_ctx *ctx, const smelt_tensor *t, smelt_dtype type)
+{
+    enum { STEP = 256 };
+    float x[STEP], back[STEP];
+    _Alignas(16) uint8_t packed[STEP * 8];
+    const smelt_codec_fns *f = &ctx->codec[type];
+    const uint64_t n = t->shape.n ? t->shape.dim[0] : 1;
+    if (t->dtype != SMELT_DT_F32 || t->shape.n > 1 || !f->pack || !f->unpack) return false;
+    for (uint64_t i = 0; i < n; i += STEP) {
+        const uint64_t step = n - i < STEP ? n - i : STEP;
+        view_read(t->view, i, 0, step, x);
+        f->pack(x, packed, 1, step, NULL);
+        f->unpack(packed, back, step);
+        if (memcmp(x, back, step * sizeof *x) != 0) return false;
+    }
+    return true;
+}
+
+/* Formats without block types, which checkpoints are published in: everything keeps its type unless one is asked for. What a
+ * GGUF file brings along is brought back: vectors to the matrices' type where that is exact, block types to float. */
+static smelt_choice checkpoint_choice(const smelt_ctx *ctx, const smelt_model *out, const smelt_tensor *t, bool automatic,
+                                      mix_id id)
+{
+    const smelt_dtype_kind kind = smelt_dtype_get(t->dtype)->kind;
+    const smelt_dtype type = mixes[id].type;
+    if (kind == SMELT_KIND_INT || kind == SMELT_KIND_OTHER) return (smelt_choice){t->dtype, t->dtype, "kept"};
+    if (!automatic) return (smelt_choice){type, type, "--type"};
+    if (kind == SMELT_KIND_BLOCK) return (smelt_choice){type, type, "auto"};
+    if (out->meta_complete && exact(ctx, t, type)) return (smelt_choice){type, type, "auto"};
+    return (smelt_choice){t->dtype, t->dtype, "kept"};
+}
+
+static smelt_choice gguf_choice(const smelt_model *out, const smelt_tensor *t, bool automatic, mix_id id)
+{
+    const known n = know(t);
+    const smelt_dtype type = mixes[id].type;
+    if (out->meta_complete && (automatic || !n.weight)) return kept(out, t);
+    if (!n.matrix || !n.weight || n.kind == CLASS_KEEP) return (smelt_choice){SMELT_DT_F32, SMELT_DT_F32, "always f32"};
+    return chosen(type, fit(type, n.cols), automatic ? "auto" : "--type");
+}
+
+smelt_status recipe_convert(const smelt_ctx *ctx, const smelt_format *target, const smelt_model *out, const char *type,
+                            smelt_choice *choices, int *file_type, smelt_err *err)
+{
+    const bool automatic = strcasecmp(type, "auto") == 0, blocks = target->can_store(SMELT_DT_Q8_0);
+    mix_id id = guess(out);
+    if (!automatic) {
+        size_t i = 0;
+        while (i < sizeof offered / sizeof *offered && strcasecmp(type, mixes[offered[i]].name) != 0)
+            i++;
+        if (i == sizeof offered / sizeof *offered)
+            return smelt_fail(err, SMELT_E_USAGE, "unknown type '%s'; convert has auto, f32, f16, bf16 and q8_0%s", type,
+                              " (`smelt quantize` makes the others)");
+        id = offered[i];
+    }
+    for (size_t i = 0; i < out->n_tensors; i++) {
+        const smelt_tensor *t = &out->tensors[i];
+        choices[i] = blocks ? gguf_choice(out, t, automatic, id) : checkpoint_choice(ctx, out, t, automatic, id);
+        if (smelt_dtype_get(t->dtype)->kind == SMELT_KIND_BLOCK && choices[i].given != t->dtype &&
+            smelt_dtype_get(choices[i].given)->kind == SMELT_KIND_BLOCK)
+            return smelt_fail(err, SMELT_E_UNSUPPORTED,
+                              "tensor '%s' is quantised already (%s); use `smelt quantize %s --allow-requantize`", t->name,
+                              smelt_dtype_get(t->dtype)->name, "SRC DST Q8_0");
+    }
+    *file_type = automatic && out->meta_complete ? -1 : mixes[id].file_type;
+    return SMELT_OK;
+}
