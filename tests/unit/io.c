@@ -137,7 +137,7 @@ static void a_hub_cache_s_links_to_blobs_are_followed(void **state)
 {
     scratch *s = *state;
     smelt_arena arena = {0};
-    char path[600], *out;
+    char path[1024], *out;
     static const char *const folders[] = {"hub", "hub/blobs", "hub/snapshots", "hub/snapshots/rev", "hub/other"};
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
         assert_int_equal(mkdir(scratch_path(s, folders[i]), 0700), 0);
