@@ -48,3 +48,9 @@ bool strmap_get(const smelt_strmap *m, const char *key, size_t len, size_t *valu
     if (s->key) *value = s->value;
     return s->key != NULL;
 }
+
+void strmap_clear(smelt_strmap *m)
+{
+    if (m->capacity) memset(m->slots, 0, m->capacity * sizeof *m->slots);
+    m->count = 0;
+}

@@ -12,6 +12,8 @@ typedef struct smelt_strmap {
 
 /* Adds `key`; when it is there already, *added is false and the old value stays. False when out of memory. */
 bool strmap_add(smelt_strmap *map, const char *key, size_t len, size_t value, bool *added);
+/* Forgets all keys and keeps the memory: as many may be added again without failing. */
+void strmap_clear(smelt_strmap *map);
 /* Sets *value and returns true if `key` is there. */
 bool strmap_get(const smelt_strmap *map, const char *key, size_t len, size_t *value);
 

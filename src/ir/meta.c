@@ -17,9 +17,18 @@ const char *kv_type_name(smelt_kv_type type) { return types[type].name; }
 
 static smelt_kv *find(const smelt_meta *m, const char *key)
 {
+    size_t i;
+    return strmap_get(&m->index, key, strlen(key), &i) ? &m->kv[i] : NULL;
+}
+
+static bool reindex(smelt_meta *m)
+{
+    bool added;
+    m->index.arena = m->arena;
+    strmap_clear(&m->index);
     for (size_t i = 0; i < m->count; i++)
-        if (strcmp(m->kv[i].key, key) == 0) return &m->kv[i];
-    return NULL;
+        if (!strmap_add(&m->index, m->kv[i].key, strlen(m->kv[i].key), i, &added)) return false;
+    return true;
 }
 
 const smelt_kv *meta_find(const smelt_meta *m, const char *key) { return find(m, key); }
@@ -34,7 +43,10 @@ bool meta_set(smelt_meta *m, const smelt_kv *kv)
         *old = copy;
         return true;
     }
-    if (!(copy.key = arena_strdup(m->arena, kv->key)) || !arena_room(m->arena, &m->kv, m->count, &m->capacity, sizeof *m->kv))
+    bool added;
+    m->index.arena = m->arena;
+    if (!(copy.key = arena_strdup(m->arena, kv->key)) || !arena_room(m->arena, &m->kv, m->count, &m->capacity, sizeof *m->kv) ||
+        !strmap_add(&m->index, copy.key, strlen(copy.key), m->count, &added))
         return false;
     m->kv[m->count++] = copy;
     return true;
@@ -46,7 +58,7 @@ bool meta_copy(smelt_meta *to, const smelt_meta *from)
     if (!to->kv) return false;
     if (from->count) memcpy(to->kv, from->kv, from->count * sizeof *to->kv);
     to->count = to->capacity = from->count;
-    return true;
+    return reindex(to);
 }
 
 bool meta_u32(smelt_meta *m, const char *key, uint32_t v)
@@ -72,6 +84,7 @@ void meta_remove(smelt_meta *m, const char *key)
     if (!kv) return;
     m->count--;
     memmove(kv, kv + 1, (size_t)(m->kv + m->count - kv) * sizeof *kv);
+    reindex(m); /* cannot fail: there are fewer keys than there were */
 }
 
 static bool is_unsigned(smelt_kv_type type)

@@ -3,7 +3,7 @@
 #ifndef SMELT_IR_META_H
 #define SMELT_IR_META_H
 
-#include "base/alloc.h"
+#include "base/strmap.h"
 
 /* Numbers as in GGUF's specification (gguf.h, enum gguf_type). */
 typedef enum smelt_kv_type {
@@ -48,6 +48,7 @@ typedef struct smelt_meta {
     smelt_arena *arena;
     smelt_kv *kv;
     size_t count, capacity;
+    smelt_strmap index; /* place of each key: files may have millions */
 } smelt_meta;
 
 /* Element size of a scalar type in a file; 0 for STR and ARRAY. */

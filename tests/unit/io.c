@@ -26,7 +26,7 @@ static int teardown(void **state)
 
 static int count_entries(const char *dir)
 {
-    char command[512];
+    char command[2048];
     int n = -1;
     snprintf(command, sizeof command, "ls -A '%s' | wc -l", dir);
     FILE *p = popen(command, "r");

@@ -28,6 +28,8 @@ static void keys_keep_their_order_and_the_last_value_counts(void **state)
     assert_string_equal(m.kv[0].key, "b");
     assert_string_equal(m.kv[1].key, "c");
     assert_null(meta_find(&m, "a"));
+    assert_ptr_equal(meta_find(&m, "b"), &m.kv[0]);
+    assert_ptr_equal(meta_find(&m, "c"), &m.kv[1]);
     meta_remove(&m, "c");
     meta_remove(&m, "b");
     assert_int_equal(m.count, 0);
