@@ -313,9 +313,11 @@ class Spec:
     state: Callable[[dict], dict | None] | None = None        # edits weights before the cast
     after: Callable[[Path], None] | None = None               # edits files
     runs: bool = True                                         # llama.cpp and transformers can load and run it
-    types: tuple[str, ...] = ("auto", "f32", "f16", "bf16", "q8_0")
+    types: tuple[str, ...] = ("auto", "q8_0")                 # that the converter is compared in
 
 
+# Types meet tensors in these; the others differ in keys and names, which depend on no type.
+ALL_TYPES = ("auto", "f32", "f16", "bf16", "q8_0")
 BASE = dict(hidden_size=64, intermediate_size=160, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
             max_position_embeddings=512, rms_norm_eps=1e-5, tie_word_embeddings=False)
 
@@ -414,29 +416,29 @@ YARN = {"factor": 4.0, "original_max_position_embeddings": 128}
 BPE4 = dict(bos_token_id=1, eos_token_id=2)
 
 SPECS = [
-    Spec("llama-mha-spm", "LLaMA 1 and 2: every head its own keys, SentencePiece", config=dict(num_key_value_heads=4)),
+    Spec("llama-mha-spm", "LLaMA 1 and 2: every head its own keys, SentencePiece", config=dict(num_key_value_heads=4), types=ALL_TYPES),
     Spec("Llama-GQA-Tied-2x64", "grouped keys, tied embeddings, bfloat16", config=dict(tie_word_embeddings=True),
          dtype="bfloat16", layout="st-sharded"),
     Spec("llama-tied-with-head", "tied embeddings, yet the file holds lm_head too", state=keep_tied_head, dtype="bfloat16",
          config=dict(tie_word_embeddings=True)),
     Spec("odd-hidden-72", "rows that no block type fits: 72, 200; a prime number of tokens", vocab_size=457, dtype="bfloat16",
-         config=dict(hidden_size=72, num_attention_heads=3, num_key_value_heads=1, intermediate_size=200, head_dim=24)),
+         config=dict(hidden_size=72, num_attention_heads=3, num_key_value_heads=1, intermediate_size=200, head_dim=24), types=ALL_TYPES),
     Spec("hidden-96-inter-224", "multiples of 32 that are none of 256; a prime number of tokens", vocab_size=461,
-         dtype="float16", config=dict(hidden_size=96, num_attention_heads=6, num_key_value_heads=3, intermediate_size=224)),
+         dtype="float16", config=dict(hidden_size=96, num_attention_heads=6, num_key_value_heads=3, intermediate_size=224), types=ALL_TYPES),
     Spec("hidden-256", "multiples of 256", dtype="bfloat16", config=dict(
         hidden_size=256, intermediate_size=512, num_attention_heads=8, num_key_value_heads=8)),
-    Spec("biases", "biases in attention and MLP", config=dict(attention_bias=True, mlp_bias=True), dtype="float16"),
+    Spec("biases", "biases in attention and MLP", config=dict(attention_bias=True, mlp_bias=True), dtype="float16", types=ALL_TYPES),
     Spec("head-dim-32", "head_dim that is not hidden/heads", config=dict(head_dim=32), dtype="bfloat16"),
     Spec("twelve-layers", "layers of two digits, so that orders by name and by number differ", dtype="bfloat16",
          layout="st-sharded", config=dict(hidden_size=32, intermediate_size=64, num_hidden_layers=12, num_attention_heads=2,
                                           num_key_value_heads=1)),
     Spec("shuffled-header", "safetensors whose header, data and names have three orders", layout="st-shuffled",
          dtype="bfloat16"),
-    Spec("norms-in-f32", "bfloat16 with float32 norms", dtype=norms_f32),
-    Spec("mixed-dtypes", "float32, float16 and bfloat16 in one file", dtype=mixed),
+    Spec("norms-in-f32", "bfloat16 with float32 norms", dtype=norms_f32, types=ALL_TYPES),
+    Spec("mixed-dtypes", "float32, float16 and bfloat16 in one file", dtype=mixed, types=ALL_TYPES),
     Spec("bin-single", "pytorch_model.bin", layout="bin", dtype="float16", style=4),
     Spec("bin-sharded", "sharded .bin with index", layout="bin-sharded", dtype="bfloat16", style=4),
-    Spec("bin-views", "strided and shared storages, parameters", layout="bin-views", dtype="float32"),
+    Spec("bin-views", "strided and shared storages, parameters", layout="bin-views", dtype="float32", types=ALL_TYPES),
     Spec("rope-llama3-v5", "llama3 rope scaling, rope_parameters", vocab="llama3", vocab_size=400, dtype="bfloat16",
          config=dict(rope_parameters={"rope_type": "llama3", "rope_theta": 500000.0, **LLAMA3_ROPE})),
     Spec("rope-llama3-v4", "llama3 rope scaling, rope_scaling", vocab="llama3", vocab_size=401, dtype="bfloat16", style=4,
@@ -486,7 +488,7 @@ SPECS = [
     Spec("add-prefix-space", "add_prefix_space and end-of-text flags", dtype="float16",
          tokenizer=dict(add_prefix_space=False, add_eos_token=True, add_bos_token=False)),
     Spec("extremes", "values at the edges of float16 and bfloat16", runs=False, state=lambda s: extremes(s),
-         types=("auto", "f32", "f16", "bf16")),
+         types=ALL_TYPES[:4]),
 ]
 BY_NAME = {s.name: s for s in SPECS}
 
@@ -570,7 +572,8 @@ def make_llama191m(d: Path) -> None:
 
 
 TINY = Spec("tiny-llama", "the committed one", vocab="smollm", vocab_size=384, dtype="bfloat16", tokenizer=dict(chat_template=CHATML),
-            config=dict(tie_word_embeddings=True, **BPE4))
+            config=dict(tie_word_embeddings=True, **BPE4), after=lambda d: write_json(d / "generation_config.json", {
+                "bos_token_id": 1, "eos_token_id": 2, "transformers_version": "5.23.0"}))
 
 
 def finished(d: Path, make: Callable[[Path], None]) -> Path:
