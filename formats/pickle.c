@@ -140,7 +140,7 @@ static smelt_status pop_mark(pk *m, pk_value **items, size_t *n)
 {
     if (!m->n_marks) return PK_FAIL(m, SMELT_E_CORRUPT, "%s finds no mark on the stack", m->op);
     size_t from = m->marks[--m->n_marks];
-    *items = m->stack + from;
+    *items = from < m->depth ? m->stack + from : NULL;
     *n = m->depth - from;
     m->depth = from;
     return SMELT_OK;
@@ -793,6 +793,7 @@ static smelt_status run(pk *m)
 
 smelt_status pickle_load(smelt_arena *arena, smelt_cur *cur, pk_storages *storages, pk_value *out)
 {
+    SMELT_TRY(cur_need(cur, 1, "a pickle"));
     smelt_cur window = {.data = cur->data + cur->pos, .size = cur->size - cur->pos, .base = cur->base + cur->pos, .err = cur->err};
     const bool cut = window.size > PK_MAX_BYTES;
     if (cut) window.size = PK_MAX_BYTES;

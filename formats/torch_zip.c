@@ -22,7 +22,7 @@ static const char *const wrappers[] = {"state_dict", "model_state_dict", "model"
 enum {
     N_WRAPPERS = sizeof wrappers / sizeof *wrappers,
     MAX_DEPTH = 4,         /* of dicts in dicts, when looking for the one with tensors */
-    MAX_REPEAT = 64,       /* tensors of a file may together be so many times its size: they share storages and repeat rows */
+    MAX_REPEAT = 64,       /* tensors of a file may together be so many times as large: they share storages and repeat rows */
     LEGACY_VERSION = 1001, /* the only one there was */
     STORAGE_ALIGN = 64,
 };
@@ -162,8 +162,9 @@ static smelt_status add_tensor(reader *r, const pk_value *name, const pk_tensor 
     const smelt_view *view;
     SMELT_TRY(view_strided(&r->model->arena, t->dtype->dtype, &shape, t->dim + t->n, data, t->storage->bytes / row->bytes,
                            t->offset, r->big_endian, &view, r->err));
-    if (!add_u64(r->logical, view_bytes_total(view), &r->logical) || r->logical / MAX_REPEAT > r->map->size)
-        return smelt_fail(r->err, SMELT_E_LIMIT, "with this one the tensors have more than %d times the file's bytes", MAX_REPEAT);
+    if (!add_u64(r->logical, view_bytes_total(view), &r->logical) || r->logical / MAX_REPEAT > r->map->size + r->zip.unpacked)
+        return smelt_fail(r->err, SMELT_E_LIMIT, "with this one the tensors have more than %d times the bytes that are there",
+                          MAX_REPEAT);
     uint64_t offset = s->offset + t->storage->base + (view_bytes_total(view) ? t->offset * row->bytes : 0);
     return model_add(r->model, name->v.s, name->n, view, r->file, offset, r->err);
 }

@@ -36,6 +36,14 @@ static const char *shown(const char *name, size_t n, char *buf, size_t size)
     buf[k] = 0;
     return buf;
 }
+/* libarchive's message, which may end in a newline and quote a name. */
+static const char *reason(struct archive *a, char *buf, size_t size)
+{
+    const char *text = archive_error_string(a);
+    if (!text) text = "unknown reason";
+    return shown(text, strcspn(text, "\n"), buf, size);
+}
+
 #define SHOWN(e, buf) shown((e)->name, (e)->name_len, (buf), sizeof(buf))
 
 /* The directory's place. Any of the end record's fields may be all ones, and then the zip64 record has the number; torch
@@ -211,7 +219,7 @@ static smelt_status check_entries(smelt_zip *z, smelt_err *err)
 
 static smelt_status unpack(smelt_zip *z, struct archive *a, zip_entry *e, smelt_err *err)
 {
-    char text[96];
+    char text[96], why[160];
     uint64_t total;
     if (e->method != METHOD_DEFLATED)
         return smelt_fail_at(err, SMELT_E_UNSUPPORTED, e->header,
@@ -231,7 +239,8 @@ static smelt_status unpack(smelt_zip *z, struct archive *a, zip_entry *e, smelt_
     while (got < e->size) {
         la_ssize_t k = archive_read_data(a, bytes + got, e->size - got);
         if (k < 0)
-            return smelt_fail_at(err, SMELT_E_CORRUPT, e->data, "zip entry '%s': %s", SHOWN(e, text), archive_error_string(a));
+            return smelt_fail_at(err, SMELT_E_CORRUPT, e->data, "zip entry '%s' does not unpack to its %" PRIu64 " bytes: %s",
+                                 SHOWN(e, text), e->size, reason(a, why, sizeof why));
         if (k == 0) break;
         got += (uint64_t)k;
     }
@@ -258,18 +267,19 @@ static smelt_status compare(const smelt_zip *z, struct archive *a, const zip_ent
 
 static smelt_status visit(smelt_zip *z, struct archive *a, bool first, smelt_err *err)
 {
+    char why[160];
     /* CRCs are checked here, where a zero can be told from a CRC; torch's may be absent, and tensors are not read now. */
     if (archive_read_support_format_zip_seekable(a) != ARCHIVE_OK ||
         archive_read_set_format_option(a, "zip", "ignorecrc32", "1") != ARCHIVE_OK)
         return smelt_fail(err, SMELT_E_UNSUPPORTED, "libarchive was built without its zip reader");
     if (archive_read_open_memory(a, z->data, z->size) != ARCHIVE_OK)
-        return smelt_fail(err, SMELT_E_CORRUPT, "the zip archive cannot be read: %s", archive_error_string(a));
+        return smelt_fail(err, SMELT_E_CORRUPT, "the zip archive cannot be read: %s", reason(a, why, sizeof why));
     for (size_t i = 0;; i++) {
         struct archive_entry *entry;
         int r = archive_read_next_header(a, &entry);
         /* A warning is about a name that the locale has no letters for, or what was compared already. */
         if (r != ARCHIVE_OK && r != ARCHIVE_WARN && r != ARCHIVE_EOF)
-            return smelt_fail(err, SMELT_E_CORRUPT, "the zip archive cannot be read: %s", archive_error_string(a));
+            return smelt_fail(err, SMELT_E_CORRUPT, "the zip archive cannot be read: %s", reason(a, why, sizeof why));
         if ((r == ARCHIVE_EOF) != (i == z->n)) return smelt_fail(err, SMELT_E_CORRUPT, "the zip directory can be read in two ways");
         if (r == ARCHIVE_EOF) return SMELT_OK;
         zip_entry *e = &z->entries[i];
