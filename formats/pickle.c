@@ -1,4 +1,4 @@
-#include "pickle.h"
+#include "formats/pickle.h"
 
 #include <stdio.h>
 

@@ -14,9 +14,9 @@
 #include <zlib.h>
 
 #include "arch/arch.h"
+#include "formats/pickle.h"
+#include "formats/zip.h"
 #include "ir/format.h"
-#include "pickle.h"
-#include "zip.h"
 
 static const char *const wrappers[] = {"state_dict", "model_state_dict", "model", "module", "net", "network", "weights", "params"};
 enum {

@@ -64,7 +64,7 @@ def assert_same(got, want):
 
 def converted(smelt, path, tmp_path):
     target = tmp_path / "out.safetensors"
-    smelt("convert", path, target)
+    smelt("convert", path, target, check=True)
     return load_file(target)
 
 
@@ -90,7 +90,7 @@ def test_reads_what_torch_saved_before_1_6(smelt, tmp_path, protocol):
 def test_complex128_goes_through_a_pytorch_file(smelt, tmp_path):
     state = {"z": random_tensor(torch.complex128, 2, 3).t()}
     torch.save(state, tmp_path / "a.pt")
-    smelt("convert", tmp_path / "a.pt", tmp_path / "b.pt")
+    smelt("convert", tmp_path / "a.pt", tmp_path / "b.pt", check=True)
     assert_same(torch.load(tmp_path / "b.pt", weights_only=True), state)
 
 
@@ -211,13 +211,13 @@ def test_whole_modules_and_pending_conjugations_are_refused(smelt, tmp_path):
 def test_torch_loads_what_smelt_writes(smelt, tmp_path, mmap):
     state = {k: v.contiguous() for k, v in sample().items()}
     torch.save(state, tmp_path / "a.pt")
-    smelt("convert", tmp_path / "a.pt", tmp_path / "b.pth")
+    smelt("convert", tmp_path / "a.pt", tmp_path / "b.pth", check=True)
     assert_same(torch.load(tmp_path / "b.pth", weights_only=True, mmap=mmap), state)
 
 
 def test_written_records_are_aligned_and_stored(smelt, tmp_path):
     save_file({k: v.contiguous().clone() for k, v in sample().items()}, tmp_path / "a.safetensors")
-    smelt("convert", tmp_path / "a.safetensors", tmp_path / "pytorch_model.bin")
+    smelt("convert", tmp_path / "a.safetensors", tmp_path / "pytorch_model.bin", check=True)
     got = torch.load(tmp_path / "pytorch_model.bin", weights_only=True, mmap=True)
     assert all(t.data_ptr() % 64 == 0 for t in got.values() if t.numel())
     with zipfile.ZipFile(tmp_path / "pytorch_model.bin") as z:
@@ -229,12 +229,12 @@ def test_written_records_are_aligned_and_stored(smelt, tmp_path):
 
 def test_writing_is_a_function_of_the_tensors(smelt, tmp_path):
     torch.save(sample(), tmp_path / "a.pt")
-    smelt("convert", tmp_path / "a.pt", tmp_path / "b.pt")
-    smelt("convert", tmp_path / "b.pt", tmp_path / "c.pt")
+    smelt("convert", tmp_path / "a.pt", tmp_path / "b.pt", check=True)
+    smelt("convert", tmp_path / "b.pt", tmp_path / "c.pt", check=True)
     assert (tmp_path / "b.pt").read_bytes() == (tmp_path / "c.pt").read_bytes()
 
 
 def test_inspect_names_the_kind_of_file(smelt, tmp_path):
     torch.save({"w": torch.ones(2), "n": 1}, tmp_path / "a.pt", _use_new_zipfile_serialization=False)
-    about = json.loads(smelt("inspect", "--json", tmp_path / "a.pt").stdout)
+    about = json.loads(smelt("inspect", "--json", tmp_path / "a.pt", check=True).stdout)
     assert about["format"] == "torch_zip"

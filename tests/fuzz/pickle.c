@@ -1,7 +1,7 @@
 /* The pickle machine on any bytes, and what the PyTorch reader makes of the values: the bytes stand as the object of a file
  * from before torch 1.6, with the list of storages and their data behind it. */
 #include "formats/pickle.h"
-#include "fuzz.h"
+#include "fuzz/fuzz.h"
 
 extern const smelt_format smelt_format_torch_zip;
 

@@ -10,6 +10,7 @@ import json
 import os
 import struct
 import sys
+import zipfile
 
 import gguf
 import numpy as np
@@ -67,8 +68,16 @@ pt = {
     "protocol4": saved({"w": base}, pickle_protocol=4),
     "bare": saved({"w": base, "half": tensor(torch.float16, 2)}, _use_new_zipfile_serialization=False),
 }
+packed = io.BytesIO()
+with zipfile.ZipFile(io.BytesIO(pt["strided"])) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new:
+    for record in old.namelist():
+        new.writestr(record, old.read(record))
+pt["deflated"] = packed.getvalue()
 for name, data in pt.items():
     put("torch_zip", name, data)
+    if name not in ("bare", "deflated"):
+        with zipfile.ZipFile(io.BytesIO(data)) as z:
+            put("pickle", name, z.read("archive/data.pkl"))
 
 
 # GGUF: a small model, one key of every type, a tensor of every block type with one block.
