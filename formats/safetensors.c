@@ -12,8 +12,9 @@
 #include "safetensors_write.h"
 
 enum {
-    LENGTH = 8,           /* the header's length, little-endian */
-    ENTRY_MAX = 64 * 1024 /* text of one tensor's entry: a name, a type and at most 8 dimensions */
+    LENGTH = 8,               /* the header's length, little-endian */
+    ENTRY_MAX = 64 * 1024,    /* text of one tensor's entry: a name, a type and at most 8 dimensions */
+    META_KEYS_MAX = 64 * 1024 /* of __metadata__; short keys take thirty times their text in memory */
 };
 
 /* The members of one JSON object, walked without looking into their values. */
@@ -43,7 +44,8 @@ typedef struct entry {
 typedef struct reader {
     smelt_model *model;
     smelt_arena arena; /* what only reading needs */
-    smelt_buf member;  /* JSON text of the member in work */
+    size_t meta_keys;
+    smelt_buf member; /* JSON text of the member in work */
     entry *entries;
     size_t n, cap;
     bool meta_seen;
@@ -155,6 +157,8 @@ static smelt_status add_metadata(reader *r, const member *m)
     static const char standard[] = "pt";
     if (*m->value != '"')
         return smelt_fail_at(r->err, SMELT_E_CORRUPT, m->offset, "a value of " SAFETENSORS_META_MEMBER " is not a string");
+    if (++r->meta_keys > META_KEYS_MAX)
+        return smelt_fail_at(r->err, SMELT_E_LIMIT, m->offset, SAFETENSORS_META_MEMBER " has more than %d keys", META_KEYS_MAX);
     json_t *object, *value;
     const char *key;
     SMELT_TRY(parse_member(r, m, &object, &key, &value));
