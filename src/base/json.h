@@ -7,7 +7,8 @@
 #include "base/bytes.h"
 
 /* Parses `n` bytes of UTF-8: duplicate keys, a nesting deeper than jansson's limit, and bytes behind the value are errors
- * (E_CORRUPT with line and column). `what` names the text in messages. NEW: json_decref. */
+ * (E_CORRUPT with line and column). An integer beyond 64 bits becomes a real. `what` names the text in messages. NEW:
+ * json_decref. */
 smelt_status smelt_json_parse(const char *text, size_t n, const char *what, json_t **out, smelt_err *err);
 /* The same for a file of at most `limit` bytes. */
 smelt_status smelt_json_load(const char *path, uint64_t limit, json_t **out, smelt_err *err);

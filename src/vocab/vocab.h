@@ -22,7 +22,7 @@ typedef enum smelt_token_type {
 
 /* Special tokens: rows of vocab/special.def (name in HF files, GGUF key part). */
 typedef enum smelt_special {
-#define SMELT_SPECIAL(id, hf, gguf) SMELT_SP_##id,
+#define SMELT_SPECIAL(id, hf, gguf, written) SMELT_SP_##id,
 #include "vocab/special.def"
 #undef SMELT_SPECIAL
     SMELT_SP_COUNT
@@ -32,6 +32,14 @@ typedef struct smelt_template {
     const char *name; /* NULL: the default one */
     smelt_str text;
 } smelt_template;
+
+/* What a vocabulary says beyond its tokens, in the order in which it was said: GGUF files list it in that order. */
+typedef struct smelt_vocab_fact {
+    enum { SMELT_FACT_SPECIAL, SMELT_FACT_ADD, SMELT_FACT_TEMPLATES, SMELT_FACT_LOWERCASE, SMELT_FACT_STRIP_ACCENTS } kind;
+    smelt_special special; /* of SPECIAL (its id) and ADD (whether encoding adds it) */
+} smelt_vocab_fact;
+
+enum { SMELT_MAX_FACTS = 2 * SMELT_SP_COUNT + 3 };
 
 typedef struct smelt_vocab {
     smelt_vocab_kind kind;
@@ -45,8 +53,16 @@ typedef struct smelt_vocab {
     int64_t special[SMELT_SP_COUNT]; /* id or -1 */
     int add_special[SMELT_SP_COUNT]; /* whether encoding adds it (BOS, EOS, SEP): 1, 0, or -1 for unsaid */
     int add_space_prefix;            /* 1, 0, -1 */
+    int lowercase, strip_accents;    /* what the normaliser does: 1, 0, -1 */
+    size_t n_facts;
+    smelt_vocab_fact facts[SMELT_MAX_FACTS];
     size_t n_templates;
     const smelt_template *templates; /* chat templates, the default one first if there is one */
 } smelt_vocab;
+
+/* Appends a fact unless it is there. */
+void vocab_fact(smelt_vocab *vocab, int kind, smelt_special special);
+/* An empty vocabulary: nothing said. */
+void vocab_init(smelt_vocab *vocab);
 
 #endif

@@ -1,0 +1,884 @@
+#include "tokenizer_hf.h"
+
+#include <stdlib.h>
+
+#include "base/io.h"
+#include "spm.h"
+#include "vocab/pretoken.h"
+
+/* Sizes of files as they are found in the wild, many times over. */
+enum { TOKENIZER_LIMIT = 512 << 20, CONFIG_LIMIT = 64 << 20 };
+/* A vocab_size may pad the tokens that the files have up to this many times, and by as many as that. */
+enum { PAD_FACTOR = 4, PAD_FREE = 1 << 16 };
+
+bool hf_json_str(const json_t *object, const char *key, smelt_str *out)
+{
+    const json_t *s = json_object_get(object, key);
+    if (!json_is_string(s)) return false;
+    *out = (smelt_str){json_string_value(s), json_string_length(s)};
+    return true;
+}
+
+bool hf_token_text(const json_t *value, smelt_str *out)
+{
+    if (!json_is_string(value)) return hf_json_str(value, "content", out);
+    *out = (smelt_str){json_string_value(value), json_string_length(value)};
+    return true;
+}
+
+const char *hf_file(hf_files *f, const char *name, smelt_status *st)
+{
+    const char *path = path_join(&f->tmp, f->dir, name);
+    if (!path) *st = smelt_oom(f->err);
+    return path && path_exists(path) ? path : NULL;
+}
+
+int64_t hf_config_int(const hf_files *f, const char *key)
+{
+    const json_t *v = json_object_get(json_object_get(f->model->config, "text_config"), key);
+    if (!json_is_integer(v)) v = json_object_get(f->model->config, key);
+    return json_is_integer(v) ? (int64_t)json_integer_value(v) : -1;
+}
+
+/* Tokens while they are collected. */
+typedef struct hf_tokens {
+    hf_files *f;
+    smelt_strmap ids;  /* of the model's own vocabulary */
+    int64_t n_base;    /* its size */
+    int64_t max_added; /* largest id of an added token, -1: none */
+    smelt_strmap added_at;
+    struct hf_added {
+        smelt_str text;
+        int64_t id;
+        bool special, normalized;
+    } * added;
+    size_t n_added, cap_added;
+    smelt_strmap special; /* texts of the special tokens that are named */
+} hf_tokens;
+
+/* How much of a token's text a message shows. */
+static int shown(smelt_str s) { return (int)(s.n < 80 ? s.n : 80); }
+
+static bool flag(const json_t *object, const char *key, bool otherwise)
+{
+    const json_t *v = json_object_get(object, key);
+    return json_is_boolean(v) ? json_is_true(v) : otherwise;
+}
+
+/* The id that the token has or gets: that of the model's vocabulary, else the next free one, as the tokenizers library counts. */
+static int64_t id_for(const hf_tokens *t, smelt_str text)
+{
+    size_t at;
+    if (strmap_get(&t->added_at, text.p, text.n, &at)) return t->added[at].id;
+    if (strmap_get(&t->ids, text.p, text.n, &at)) return (int64_t)at;
+    return t->max_added >= t->n_base ? t->max_added + 1 : t->n_base;
+}
+
+static smelt_status add_token(hf_tokens *t, smelt_str text, bool special, bool normalized)
+{
+    size_t at;
+    bool fresh;
+    if (!text.n) return SMELT_OK;
+    if (strmap_get(&t->added_at, text.p, text.n, &at)) {
+        t->added[at].special = special;
+        t->added[at].normalized = normalized;
+        return SMELT_OK;
+    }
+    int64_t id = id_for(t, text);
+    if (!arena_room(&t->f->tmp, &t->added, t->n_added, &t->cap_added, sizeof *t->added) ||
+        !strmap_add(&t->added_at, text.p, text.n, t->n_added, &fresh))
+        return smelt_oom(t->f->err);
+    t->added[t->n_added++] = (struct hf_added){text, id, special, normalized};
+    if (id > t->max_added) t->max_added = id;
+    return SMELT_OK;
+}
+
+/* An entry of added_tokens or added_tokens_decoder. */
+static smelt_status add_entry(hf_tokens *t, const json_t *entry, int64_t said_id, const char *where)
+{
+    smelt_str text;
+    if (!hf_json_str(entry, "content", &text))
+        return smelt_fail(t->f->err, SMELT_E_CORRUPT, "%s: the entry of id %" PRId64 " has no content", where, said_id);
+    int64_t id = id_for(t, text);
+    if (text.n && said_id != id)
+        return smelt_fail(t->f->err, SMELT_E_CORRUPT, "%s: '%.*s' has id %" PRId64 ", but the vocabulary gives it %" PRId64, where,
+                          shown(text), text.p, said_id, id);
+    bool special = flag(entry, "special", false);
+    return add_token(t, text, special, flag(entry, "normalized", !special));
+}
+
+/* The number in a JSON object's key; -1 if it is none. */
+static int64_t key_number(const char *key)
+{
+    int64_t n = 0;
+    if (!*key) return -1;
+    for (; *key; key++) {
+        if (*key < '0' || *key > '9' || n > INT32_MAX / 10) return -1;
+        n = n * 10 + (*key - '0');
+    }
+    return n;
+}
+
+typedef struct hf_entry {
+    int64_t id;
+    const json_t *value;
+    const char *text; /* of added_tokens.json: the key */
+} hf_entry;
+
+static int by_id(const void *a, const void *b)
+{
+    int64_t x = ((const hf_entry *)a)->id, y = ((const hf_entry *)b)->id;
+    return (x > y) - (x < y);
+}
+
+/* tokenizer_config.json's added_tokens_decoder ("id": {content …}) or added_tokens.json ("text": id), by id. */
+static smelt_status add_entries(hf_tokens *t, json_t *object, bool by_text)
+{
+    size_t n = json_object_size(object), i = 0;
+    const char *key, *where = by_text ? "added_tokens.json" : "tokenizer_config.json: added_tokens_decoder";
+    json_t *value;
+    hf_entry *list = arena_calloc(&t->f->tmp, n, sizeof *list);
+    if (!list) return smelt_oom(t->f->err);
+    json_object_foreach(object, key, value)
+    {
+        int64_t id = by_text ? (json_is_integer(value) ? (int64_t)json_integer_value(value) : -1) : key_number(key);
+        if (id < 0) return smelt_fail(t->f->err, SMELT_E_CORRUPT, "%s: '%.80s' has no id", where, key);
+        list[i++] = (hf_entry){id, value, key};
+    }
+    if (n) qsort(list, n, sizeof *list, by_id);
+    for (i = 0; i < n; i++) {
+        if (!by_text) {
+            SMELT_TRY(add_entry(t, list[i].value, list[i].id, where));
+            continue;
+        }
+        smelt_str text = {list[i].text, strlen(list[i].text)};
+        size_t at;
+        bool special = strmap_get(&t->special, text.p, text.n, &at);
+        int64_t id = id_for(t, text);
+        if (id != list[i].id)
+            return smelt_fail(t->f->err, SMELT_E_CORRUPT, "%s: '%.*s' has id %" PRId64 ", but the vocabulary gives it %" PRId64,
+                              where, shown(text), text.p, list[i].id, id);
+        SMELT_TRY(add_token(t, text, special, !special));
+    }
+    return SMELT_OK;
+}
+
+static smelt_status note_special(hf_tokens *t, const json_t *value)
+{
+    smelt_str text;
+    bool fresh;
+    if (!hf_token_text(value, &text)) return SMELT_OK;
+    return strmap_add(&t->special, text.p, text.n, 0, &fresh) ? SMELT_OK : smelt_oom(t->f->err);
+}
+
+static bool ends_with_token(const char *key)
+{
+    size_t n = strlen(key);
+    return n > 6 && strcmp(key + n - 6, "_token") == 0;
+}
+
+/* The special tokens that a configuration names: *_token, and lists of further ones. */
+static smelt_status note_specials(hf_tokens *t, json_t *config)
+{
+    const char *key;
+    json_t *value, *item;
+    size_t i;
+    json_object_foreach(config, key, value)
+    {
+        if (ends_with_token(key)) SMELT_TRY(note_special(t, value));
+        if (strcmp(key, "additional_special_tokens") != 0 && strcmp(key, "extra_special_tokens") != 0) continue;
+        json_array_foreach(value, i, item) SMELT_TRY(note_special(t, item));
+        const char *name;
+        if (strcmp(key, "extra_special_tokens") == 0 && !hf_token_text(value, &(smelt_str){0}))
+            json_object_foreach(value, name, item) SMELT_TRY(note_special(t, item));
+    }
+    return SMELT_OK;
+}
+
+/* The special tokens named in a configuration that are not added yet. */
+static smelt_status add_specials(hf_tokens *t, json_t *config)
+{
+    const char *key, *name;
+    json_t *value, *item;
+    smelt_str text;
+    size_t i, at;
+    json_object_foreach(config, key, value)
+    {
+        bool list = strcmp(key, "additional_special_tokens") == 0 || strcmp(key, "extra_special_tokens") == 0;
+        if (ends_with_token(key) && hf_token_text(value, &text) && !strmap_get(&t->added_at, text.p, text.n, &at))
+            SMELT_TRY(add_token(t, text, true, false));
+        if (!list) continue;
+        json_array_foreach(value, i, item)
+        {
+            if (hf_token_text(item, &text) && !strmap_get(&t->added_at, text.p, text.n, &at))
+                SMELT_TRY(add_token(t, text, true, false));
+        }
+        json_object_foreach(value, name, item)
+        {
+            if (hf_token_text(item, &text) && !strmap_get(&t->added_at, text.p, text.n, &at))
+                SMELT_TRY(add_token(t, text, true, false));
+        }
+    }
+    return SMELT_OK;
+}
+
+/* The vocabulary object of tokenizer.json's model, or vocab.json. */
+static smelt_status read_base(hf_tokens *t, json_t *vocab, const char *where)
+{
+    const char *key;
+    json_t *value;
+    bool fresh;
+    if (!json_is_object(vocab) || !json_object_size(vocab))
+        return smelt_fail(t->f->err, SMELT_E_CORRUPT, "%s: the vocabulary is missing or not an object", where);
+    t->n_base = (int64_t)json_object_size(vocab);
+    json_object_foreach(vocab, key, value)
+    {
+        json_int_t id = json_is_integer(value) ? json_integer_value(value) : -1;
+        if (id < 0 || id > INT32_MAX)
+            return smelt_fail(t->f->err, SMELT_E_CORRUPT, "%s: the token '%.80s' has no id or one out of range", where, key);
+        if (!strmap_add(&t->ids, key, strlen(key), (size_t)id, &fresh)) return smelt_oom(t->f->err);
+    }
+    return SMELT_OK;
+}
+
+static smelt_status read_added(hf_tokens *t)
+{
+    hf_files *f = t->f;
+    size_t i;
+    json_t *entry, *list = json_object_get(f->tokenizer, "added_tokens");
+    json_t *decoder = json_object_get(f->tokenizer_config, "added_tokens_decoder");
+    SMELT_TRY(note_specials(t, f->tokenizer_config));
+    if (!decoder) SMELT_TRY(note_specials(t, f->special_map));
+    json_array_foreach(list, i, entry)
+    {
+        const json_t *id = json_object_get(entry, "id");
+        if (!json_is_integer(id)) return smelt_fail(f->err, SMELT_E_CORRUPT, "tokenizer.json: added token %zu has no id", i);
+        SMELT_TRY(add_entry(t, entry, (int64_t)json_integer_value(id), "tokenizer.json: added_tokens"));
+    }
+    if (decoder) {
+        SMELT_TRY(add_entries(t, decoder, false));
+    } else if (f->added_tokens) {
+        SMELT_TRY(add_entries(t, f->added_tokens, true));
+    }
+    SMELT_TRY(add_specials(t, f->tokenizer_config));
+    return decoder ? SMELT_OK : add_specials(t, f->special_map);
+}
+
+/* Number of tokens: config.json's vocab_size, or as many as the files have. */
+static smelt_status count_tokens(hf_files *f, size_t have, int64_t *out)
+{
+    int64_t want = hf_config_int(f, "vocab_size");
+    *out = want < 0 ? (int64_t)have : want;
+    if (*out > (int64_t)have * PAD_FACTOR + PAD_FREE)
+        return smelt_fail(f->err, SMELT_E_CORRUPT, "config.json has vocab_size %" PRId64 ", but the tokenizer only has %zu tokens",
+                          want, have);
+    if (*out > INT32_MAX)
+        return smelt_fail(f->err, SMELT_E_LIMIT, "vocab_size is %" PRId64 ", at most %d are accepted", *out, INT32_MAX);
+    return SMELT_OK;
+}
+
+static smelt_status pad_token(hf_files *f, int64_t id, smelt_str *out)
+{
+    char *s = arena_printf(&f->model->arena, "[PAD%" PRId64 "]", id);
+    if (!s) return smelt_oom(f->err);
+    *out = (smelt_str){s, strlen(s)};
+    return SMELT_OK;
+}
+
+static bool wrapped(smelt_str s, const char *before, const char *after)
+{
+    size_t nb = strlen(before), na = strlen(after);
+    return s.n >= nb && s.n >= na && memcmp(s.p, before, nb) == 0 && memcmp(s.p + s.n - na, after, na) == 0;
+}
+
+/* Added tokens that are control tokens although their files do not say so (Command-R, DeepSeek Coder, Gemma). */
+static bool looks_special(smelt_str s)
+{
+    return str_eq(s, "<pad>") || str_eq(s, "<mask>") || str_eq(s, "<2mass>") || str_eq(s, "[@BOS@]") || wrapped(s, "<|", "|>") ||
+           wrapped(s, "<\xEF\xBD\x9C", "\xEF\xBD\x9C>") || wrapped(s, "<unused", ">");
+}
+
+/* In the model's arena, with U+2581 as spaces. */
+static smelt_status plain_spaces(hf_files *f, smelt_str in, smelt_str *out)
+{
+    char *s = arena_strndup(&f->model->arena, in.p, in.n);
+    if (!s) return smelt_oom(f->err);
+    size_t n = 0;
+    for (size_t i = 0; i < in.n; i++) {
+        if (in.n - i >= 3 && memcmp(in.p + i, "\xE2\x96\x81", 3) == 0) {
+            s[n++] = ' ';
+            i += 2;
+        } else {
+            s[n++] = in.p[i];
+        }
+    }
+    s[n] = 0;
+    *out = (smelt_str){s, n};
+    return SMELT_OK;
+}
+
+static smelt_status keep(hf_files *f, smelt_str in, smelt_str *out)
+{
+    out->p = arena_strndup(&f->model->arena, in.p, in.n);
+    out->n = in.n;
+    return out->p ? SMELT_OK : smelt_oom(f->err);
+}
+
+/* The byte that a letter of the byte-level alphabet stands for; -1 for other characters. Source: GPT-2's encoder.py. */
+static int byte_of_letter(uint32_t c)
+{
+    if ((c >= 0x21 && c <= 0x7E) || (c >= 0xA1 && c <= 0xAC) || (c >= 0xAE && c <= 0xFF)) return (int)c;
+    if (c < 0x100 || c > 0x143) return -1;
+    c -= 0x100; /* the rest, in order: 0..0x20, 0x7F..0xA0, 0xAD */
+    return c <= 0x20 ? (int)c : c <= 0x42 ? (int)c - 0x21 + 0x7F : 0xAD;
+}
+
+static uint32_t next_char(const char *p, size_t *len)
+{
+    unsigned char c = (unsigned char)*p;
+    *len = c < 0x80 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
+    uint32_t v = *len == 1 ? c : c & (0x7FU >> *len);
+    for (size_t i = 1; i < *len; i++)
+        v = v << 6 | ((unsigned char)p[i] & 0x3F);
+    return v;
+}
+
+/* What a byte-level decoder makes of a token: bytes if all its characters are letters of the alphabet, else the text itself.
+ * Bytes that are not UTF-8 become U+FFFD, one for each longest invalid sequence. */
+static smelt_status byte_decode(hf_files *f, smelt_str in, smelt_str *out)
+{
+    char *bytes = arena_calloc(&f->tmp, in.n + 1, 1);
+    if (!bytes) return smelt_oom(f->err);
+    size_t n = 0, len;
+    for (size_t i = 0; i < in.n; i += len) {
+        int b = byte_of_letter(next_char(in.p + i, &len));
+        if (b < 0) return keep(f, in, out);
+        bytes[n++] = (char)b;
+    }
+    char *text = arena_calloc(&f->model->arena, n * 3 + 1, 1);
+    if (!text) return smelt_oom(f->err);
+    size_t m = 0;
+    for (size_t i = 0; i < n;) {
+        len = 1;
+        while (len < 4 && i + len <= n && !utf8_valid(bytes + i, len))
+            len++;
+        if (i + len <= n && utf8_valid(bytes + i, len)) {
+            memcpy(text + m, bytes + i, len);
+            m += len;
+            i += len;
+            continue;
+        }
+        /* The longest beginning of a character that is cut short is one mistake. */
+        size_t bad = 1;
+        static const char tails[][4] = {"\x80", "\x80\x80", "\x90\x80", "\x80\x80\x80", "\x90\x80\x80", "\xA0\x80"};
+        for (size_t k = 3; k > 1 && bad == 1; k--) {
+            if (i + k > n) continue;
+            for (size_t q = 0; q < sizeof tails / sizeof *tails; q++) {
+                char probe[8];
+                size_t tail = strlen(tails[q]);
+                memcpy(probe, bytes + i, k);
+                memcpy(probe + k, tails[q], tail);
+                if (k + tail <= 4 && utf8_valid(probe, k + tail)) bad = k;
+            }
+        }
+        memcpy(text + m, "\xEF\xBF\xBD", 3);
+        m += 3;
+        i += bad;
+    }
+    *out = (smelt_str){text, m};
+    return SMELT_OK;
+}
+
+static bool has_byte_level(const json_t *part, const char *list_key, int depth)
+{
+    smelt_str type;
+    if (depth > 8 || !hf_json_str(part, "type", &type)) return false;
+    if (str_eq(type, "ByteLevel")) return true;
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(part, list_key), i, item)
+    {
+        if (has_byte_level(item, list_key, depth + 1)) return true;
+    }
+    return false;
+}
+
+/* One step of the pre-tokenizer as a line of `steps`. */
+static void put_step(smelt_buf *steps, const json_t *step, int depth)
+{
+    smelt_str type = {"?", 1}, behavior = {"Isolated", 8}, pattern;
+    hf_json_str(step, "type", &type);
+    if (str_eq(type, "Sequence") && depth < 8) {
+        size_t i;
+        json_t *item;
+        json_array_foreach(json_object_get(step, "pretokenizers"), i, item) put_step(steps, item, depth + 1);
+        return;
+    }
+    if (steps->size) buf_u8(steps, '\n');
+    hf_json_str(step, "behavior", &behavior);
+    if (str_eq(type, "ByteLevel")) {
+        buf_printf(steps, "%s", flag(step, "use_regex", true) ? "gpt2" : "bytes");
+    } else if (str_eq(type, "Digits")) {
+        buf_printf(steps, "%s", flag(step, "individual_digits", false) ? "digits" : "digit-runs");
+    } else if (str_eq(type, "Punctuation") && str_eq(behavior, "Contiguous")) {
+        buf_printf(steps, "punctuation");
+    } else if (str_eq(type, "Split")) {
+        bool invert = flag(step, "invert", false);
+        const json_t *p = json_object_get(step, "pattern");
+        /* What a pattern leaves out is a piece of its own or nothing; the patterns in use leave nothing out. */
+        if ((str_eq(behavior, "Isolated") && !invert) || (str_eq(behavior, "Removed") && invert))
+            buf_printf(steps, "split ");
+        else
+            buf_printf(steps, "split(%.*s%s) ", shown(behavior), behavior.p, invert ? ",inverted" : "");
+        if (hf_json_str(p, "Regex", &pattern)) {
+            size_t at = steps->size;
+            pretoken_regex(steps, pattern.p, pattern.n);
+            /* Patterns that say the same as a step of its own. */
+            static const struct {
+                const char *pattern, *step;
+            } same[] = {{"split \\p{N}", "digits"}, {"split \\p{N}+", "digit-runs"}};
+            for (size_t i = 0; i < 2; i++)
+                if (at >= 6 && steps->size - (at - 6) == strlen(same[i].pattern) &&
+                    memcmp(steps->data + at - 6, same[i].pattern, strlen(same[i].pattern)) == 0) {
+                    steps->size = at - 6;
+                    buf_printf(steps, "%s", same[i].step);
+                    break;
+                }
+        } else if (hf_json_str(p, "String", &pattern)) {
+            buf_printf(steps, "text ");
+            pretoken_regex(steps, pattern.p, pattern.n);
+        }
+    } else {
+        buf_printf(steps, "%.*s", shown(type), type.p);
+    }
+}
+
+/* ByteLevel's own pattern may also stand as a Split before a ByteLevel without. */
+static void join_gpt2(smelt_buf *steps)
+{
+    static const char apart[] = "split 's|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+\nbytes";
+    size_t n = sizeof apart - 1;
+    if (steps->size < n || memcmp(steps->data + steps->size - n, apart, n) != 0) return;
+    steps->size -= n;
+    buf_printf(steps, "gpt2");
+}
+
+static void put_normalizer(smelt_buf *out, const json_t *n, int depth)
+{
+    smelt_str type;
+    if (depth > 8 || !hf_json_str(n, "type", &type)) return;
+    if (str_eq(type, "Sequence")) {
+        size_t i;
+        json_t *item;
+        json_array_foreach(json_object_get(n, "normalizers"), i, item) put_normalizer(out, item, depth + 1);
+        return;
+    }
+    if (out->size) buf_u8(out, '+');
+    for (size_t i = 0; i < type.n && i < 40; i++)
+        buf_u8(out, (uint8_t)(type.p[i] >= 'A' && type.p[i] <= 'Z' ? type.p[i] + 32 : type.p[i]));
+}
+
+static bool has_token(const void *user, const char *text, size_t n)
+{
+    const hf_tokens *t = user;
+    size_t at;
+    return strmap_get(&t->ids, text, n, &at) || strmap_get(&t->added_at, text, n, &at);
+}
+
+static bool digits_alone(json_t *vocab)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(vocab, key, value)
+    {
+        size_t n = strlen(key);
+        if (n < 2 || key[0] == '<' || key[0] == '[') continue; /* names of special tokens are no text */
+        if (strcspn(key, "0123456789") < n) return false;
+    }
+    return true;
+}
+
+/* Pre-tokenizers that slow tokenizer classes imply, for directories without tokenizer.json. */
+static const struct {
+    const char *class, *pre;
+} class_pre[] = {{"GPT2Tokenizer", "gpt-2"}, {"CodeGenTokenizer", "gpt-2"}, {"Qwen2Tokenizer", "qwen2"}};
+
+static smelt_status choose_pre(hf_tokens *t, const char **out)
+{
+    hf_files *f = t->f;
+    const smelt_pretoken *row = NULL;
+    if (f->ctx->pre_tokenizer) {
+        row = pretoken_find(f->ctx->pre_tokenizer);
+        if (!row) return pretoken_unknown(f->ctx->pre_tokenizer, f->err);
+    } else if (!f->tokenizer) {
+        smelt_str class;
+        if (hf_json_str(f->tokenizer_config, "tokenizer_class", &class))
+            for (size_t i = 0; i < sizeof class_pre / sizeof *class_pre; i++)
+                if (wrapped(class, class_pre[i].class, "")) row = pretoken_find(class_pre[i].pre);
+        if (!row)
+            return smelt_fail(f->err, SMELT_E_UNSUPPORTED,
+                              "there is no tokenizer.json and tokenizer_class does not say how text is cut; --pre NAME does");
+    } else {
+        smelt_buf steps = {0}, normalizer = {0};
+        const json_t *model = json_object_get(f->tokenizer, "model"), *pre = json_object_get(f->tokenizer, "pre_tokenizer");
+        if (json_is_object(pre)) put_step(&steps, pre, 0);
+        join_gpt2(&steps);
+        put_normalizer(&normalizer, json_object_get(f->tokenizer, "normalizer"), 0);
+        buf_u8(&steps, 0);
+        buf_u8(&normalizer, 0);
+        smelt_status st = SMELT_OK;
+        if (steps.failed || normalizer.failed) {
+            st = smelt_oom(f->err);
+        } else {
+            smelt_pretoken_shape shape = {
+                .steps = (const char *)steps.data,
+                .normalizer = (const char *)normalizer.data,
+                .ignore_merges = flag(model, "ignore_merges", false),
+                .digits_alone = digits_alone(json_object_get(model, "vocab")),
+                .has_token = has_token,
+                .user = t,
+            };
+            st = pretoken_match(&shape, &row, f->err);
+        }
+        buf_free(&steps);
+        buf_free(&normalizer);
+        SMELT_TRY(st);
+    }
+    *out = row->name;
+    return SMELT_OK;
+}
+
+static smelt_status check_merges(hf_tokens *t, const smelt_vocab *v)
+{
+    hf_files *f = t->f;
+    char *both = NULL;
+    size_t room = 0;
+    for (size_t i = 0; i < v->n_merges; i++) {
+        smelt_str m = v->merges[i];
+        const char *space = memchr(m.p, ' ', m.n);
+        size_t left = space ? (size_t)(space - m.p) : 0, at;
+        if (!space || !left || left + 1 == m.n || memchr(space + 1, ' ', m.n - left - 1))
+            return smelt_fail(f->err, SMELT_E_CORRUPT, "merge %zu, '%.*s', is not two tokens", i, shown(m), m.p);
+        if (m.n > room) {
+            room = m.n * 2;
+            both = arena_calloc(&f->tmp, room, 1);
+            if (!both) return smelt_oom(f->err);
+        }
+        memcpy(both, m.p, left);
+        memcpy(both + left, space + 1, m.n - left - 1);
+        if (!strmap_get(&t->ids, m.p, left, &at) || !strmap_get(&t->ids, space + 1, m.n - left - 1, &at) ||
+            !strmap_get(&t->ids, both, m.n - 1, &at))
+            return smelt_fail(f->err, SMELT_E_CORRUPT, "merge %zu, '%.*s', names a token that the vocabulary does not have", i,
+                              shown(m), m.p);
+    }
+    return SMELT_OK;
+}
+
+/* Byte-level BPE from tokenizer.json, or from vocab.json and merges.txt. */
+static smelt_status read_bpe(hf_files *f, json_t *vocab_json, smelt_vocab *v)
+{
+    hf_tokens t = {.f = f, .ids.arena = &f->tmp, .added_at.arena = &f->tmp, .special.arena = &f->tmp, .max_added = -1};
+    json_t *model = json_object_get(f->tokenizer, "model"), *vocab = f->tokenizer ? json_object_get(model, "vocab") : vocab_json;
+    smelt_str type;
+    if (f->tokenizer &&
+        !(hf_json_str(model, "type", &type) ? str_eq(type, "BPE") : json_is_array(json_object_get(model, "merges"))))
+        return smelt_fail(f->err, SMELT_E_UNSUPPORTED, "tokenizer.json: the model is %.*s, supported is BPE",
+                          hf_json_str(model, "type", &type) ? shown(type) : 1, hf_json_str(model, "type", &type) ? type.p : "?");
+    SMELT_TRY(read_base(&t, vocab, f->tokenizer ? "tokenizer.json" : "vocab.json"));
+    SMELT_TRY(read_added(&t));
+    SMELT_TRY(choose_pre(&t, &v->pre));
+
+    size_t have = (size_t)t.n_base;
+    for (size_t i = 0, at; i < t.n_added; i++)
+        have += !strmap_get(&t.ids, t.added[i].text.p, t.added[i].text.n, &at);
+    int64_t n;
+    SMELT_TRY(count_tokens(f, have, &n));
+    smelt_str *text = arena_calloc(&f->model->arena, (size_t)n, sizeof *text);
+    int32_t *types = arena_calloc(&f->model->arena, (size_t)n, sizeof *types);
+    if (!text || !types) return smelt_oom(f->err);
+    const char *key;
+    json_t *value;
+    json_object_foreach(vocab, key, value)
+    {
+        json_int_t id = json_integer_value(value);
+        if (id >= n)
+            return smelt_fail(f->err, SMELT_E_CORRUPT,
+                              "the token '%.80s' has id %" JSON_INTEGER_FORMAT ", but there are %" PRId64 " tokens", key, id, n);
+        if (types[id])
+            return smelt_fail(f->err, SMELT_E_CORRUPT, "the tokens '%.*s' and '%.80s' have the same id %" JSON_INTEGER_FORMAT,
+                              shown(text[id]), text[id].p, key, id);
+        SMELT_TRY(keep(f, (smelt_str){key, strlen(key)}, &text[id]));
+        types[id] = SMELT_TOKEN_NORMAL;
+    }
+    bool decodes_bytes = has_byte_level(json_object_get(f->tokenizer, "decoder"), "decoders", 0) || !f->tokenizer;
+    for (size_t i = 0; i < t.n_added; i++) {
+        const struct hf_added *a = &t.added[i];
+        size_t own;
+        if (a->id >= n)
+            return smelt_fail(f->err, SMELT_E_CORRUPT,
+                              "the added token '%.*s' gets id %" PRId64 ", but there are %" PRId64 " tokens", shown(a->text),
+                              a->text.p, a->id, n);
+        if (types[a->id] && !(strmap_get(&t.ids, a->text.p, a->text.n, &own) && (int64_t)own == a->id))
+            return smelt_fail(f->err, SMELT_E_CORRUPT, "the added token '%.*s' and '%.*s' have the same id %" PRId64,
+                              shown(a->text), a->text.p, shown(text[a->id]), text[a->id].p, a->id);
+        smelt_str s = a->text;
+        if (!a->normalized && decodes_bytes) SMELT_TRY(byte_decode(f, s, &s));
+        bool control = a->special || looks_special(s);
+        SMELT_TRY(control ? keep(f, s, &text[a->id]) : plain_spaces(f, s, &text[a->id]));
+        types[a->id] = control ? SMELT_TOKEN_CONTROL : SMELT_TOKEN_USER;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        if (types[i]) continue;
+        SMELT_TRY(pad_token(f, i, &text[i]));
+        types[i] = SMELT_TOKEN_UNUSED;
+    }
+    v->kind = SMELT_VOCAB_BPE;
+    v->n = (size_t)n;
+    v->text = text;
+    v->type = types;
+    SMELT_TRY(hf_read_merges(f, v));
+    SMELT_TRY(check_merges(&t, v));
+    return hf_read_special(f, v, n);
+}
+
+/* Overwrites one token of a SentencePiece vocabulary by an added one. */
+typedef struct spm_arrays {
+    smelt_str *text;
+    float *score;
+    int32_t *type;
+    int64_t n;
+} spm_arrays;
+
+static smelt_status override_spm(hf_files *f, spm_arrays *a, json_t *object, bool by_text)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(object, key, value)
+    {
+        smelt_str text = {key, strlen(key)};
+        int64_t id = by_text ? (json_is_integer(value) ? (int64_t)json_integer_value(value) : -1) : key_number(key);
+        if (id < 0 || (!by_text && !hf_json_str(value, "content", &text)))
+            return smelt_fail(f->err, SMELT_E_CORRUPT, "%s: the entry '%.80s' has no id or no content",
+                              by_text ? "added_tokens.json" : "tokenizer_config.json: added_tokens_decoder", key);
+        if (id >= a->n) {
+            ctx_warn(f->ctx,
+                     "the added token '%.*s' has id %" PRId64 ", outside the %" PRId64 " tokens of the model, and is left out",
+                     shown(text), text.p, id, a->n);
+            continue;
+        }
+        bool control = !by_text && (flag(value, "special", false) || looks_special(text));
+        SMELT_TRY(control || by_text ? keep(f, text, &a->text[id]) : plain_spaces(f, text, &a->text[id]));
+        a->type[id] = control ? SMELT_TOKEN_CONTROL : SMELT_TOKEN_USER;
+        a->score[id] = -1000.0f;
+    }
+    return SMELT_OK;
+}
+
+static smelt_status new_arrays(hf_files *f, int64_t n, spm_arrays *a)
+{
+    a->n = n;
+    a->text = arena_calloc(&f->model->arena, (size_t)n, sizeof *a->text);
+    a->score = arena_calloc(&f->model->arena, (size_t)n, sizeof *a->score);
+    a->type = arena_calloc(&f->model->arena, (size_t)n, sizeof *a->type);
+    return a->text && a->score && a->type ? SMELT_OK : smelt_oom(f->err);
+}
+
+static void use_arrays(smelt_vocab *v, const spm_arrays *a)
+{
+    v->kind = SMELT_VOCAB_SPM;
+    v->pre = "default";
+    v->n = (size_t)a->n;
+    v->text = a->text;
+    v->score = a->score;
+    v->type = a->type;
+}
+
+static smelt_status read_spm(hf_files *f, const char *path, smelt_vocab *v)
+{
+    const char *data;
+    size_t size;
+    spm_model m;
+    SMELT_TRY(file_read(&f->tmp, path, TOKENIZER_LIMIT, &data, &size, f->err));
+    smelt_status st = spm_parse(&f->tmp, data, size, &m, f->err);
+    if (st != SMELT_OK) {
+        smelt_err_where(f->err, "%s", path);
+        return st;
+    }
+    if (m.model_type != SPM_BPE) ctx_warn(f->ctx, "%s is not a BPE model: readers of GGUF will encode text in another way", path);
+    int64_t n;
+    spm_arrays a;
+    SMELT_TRY(count_tokens(f, m.n, &n));
+    SMELT_TRY(new_arrays(f, n, &a));
+    if ((int64_t)m.n > n) ctx_warn(f->ctx, "%s has %zu pieces, the model %" PRId64 ": the others are left out", path, m.n, n);
+    for (int64_t i = 0; i < n; i++) {
+        if (i >= (int64_t)m.n) {
+            SMELT_TRY(pad_token(f, i, &a.text[i]));
+            a.score[i] = -10000.0f;
+            a.type[i] = SMELT_TOKEN_UNUSED;
+            continue;
+        }
+        const spm_piece *p = &m.pieces[i];
+        SMELT_TRY(keep(f, p->text, &a.text[i]));
+        a.score[i] = p->score;
+        /* User-defined pieces count as normal ones in GGUF files. */
+        a.type[i] = p->type == SPM_USER_DEFINED ? SMELT_TOKEN_NORMAL : p->type;
+    }
+    SMELT_TRY(override_spm(f, &a, f->added_tokens, true));
+    SMELT_TRY(override_spm(f, &a, json_object_get(f->tokenizer_config, "added_tokens_decoder"), false));
+    use_arrays(v, &a);
+    return hf_read_special(f, v, n);
+}
+
+static bool is_byte_token(smelt_str s)
+{
+    return s.n == 6 && memcmp(s.p, "<0x", 3) == 0 && s.p[5] == '>' && strspn(s.p + 3, "0123456789abcdefABCDEF") >= 2;
+}
+
+/* True for the tokenizer.json that LLaMA 2 and its like have: BPE with byte fallback over SentencePiece's pieces. */
+static bool is_llama_bpe(const json_t *tokenizer)
+{
+    const json_t *model = json_object_get(tokenizer, "model");
+    smelt_str type, decoder;
+    return hf_json_str(model, "type", &type) && str_eq(type, "BPE") && flag(model, "byte_fallback", false) &&
+           hf_json_str(json_object_get(tokenizer, "decoder"), "type", &decoder) && str_eq(decoder, "Sequence");
+}
+
+/* A SentencePiece vocabulary that only tokenizer.json carries: without scores. */
+static smelt_status read_llama_bpe(hf_files *f, smelt_vocab *v)
+{
+    hf_tokens t = {.f = f, .ids.arena = &f->tmp, .added_at.arena = &f->tmp, .special.arena = &f->tmp, .max_added = -1};
+    json_t *vocab = json_object_get(json_object_get(f->tokenizer, "model"), "vocab"), *value;
+    smelt_str class;
+    /* What the LLaMA tokenizer's class takes as special when the files do not say. */
+    if (hf_json_str(f->tokenizer_config, "tokenizer_class", &class) && wrapped(class, "LlamaTokenizer", "")) {
+        static const char *const defaults[][2] = {{"unk_token", "<unk>"}, {"bos_token", "<s>"}, {"eos_token", "</s>"}};
+        bool fresh;
+        for (size_t i = 0; i < 3; i++)
+            if (!json_object_get(f->tokenizer_config, defaults[i][0]) &&
+                !strmap_add(&t.special, defaults[i][1], strlen(defaults[i][1]), 0, &fresh))
+                return smelt_oom(f->err);
+    }
+    SMELT_TRY(read_base(&t, vocab, "tokenizer.json"));
+    SMELT_TRY(read_added(&t));
+    int64_t n = t.n_base;
+    for (size_t i = 0; i < t.n_added; i++)
+        if (t.added[i].id >= n) n = t.added[i].id + 1;
+    if (n > t.n_base + (int64_t)t.n_added)
+        return smelt_fail(f->err, SMELT_E_CORRUPT,
+                          "tokenizer.json: the ids of added tokens leave gaps behind the %" PRId64 " tokens", t.n_base);
+    spm_arrays a;
+    SMELT_TRY(new_arrays(f, n, &a));
+    const char *key;
+    json_object_foreach(vocab, key, value)
+    {
+        json_int_t id = json_integer_value(value);
+        smelt_str text = {key, strlen(key)};
+        size_t at;
+        if (id >= t.n_base || a.type[id])
+            return smelt_fail(f->err, SMELT_E_CORRUPT, "tokenizer.json: the id %" JSON_INTEGER_FORMAT " of '%.80s' is %s", id, key,
+                              id >= t.n_base ? "beyond the number of tokens" : "taken twice");
+        SMELT_TRY(keep(f, text, &a.text[id]));
+        a.type[id] = is_byte_token(text)                           ? SMELT_TOKEN_BYTE
+                     : strmap_get(&t.special, text.p, text.n, &at) ? SMELT_TOKEN_CONTROL
+                                                                   : SMELT_TOKEN_NORMAL;
+    }
+    for (size_t i = 0; i < t.n_added; i++) {
+        const struct hf_added *add = &t.added[i];
+        size_t at;
+        if (add->id < t.n_base) continue;
+        SMELT_TRY(keep(f, add->text, &a.text[add->id]));
+        a.type[add->id] = strmap_get(&t.special, add->text.p, add->text.n, &at) ? SMELT_TOKEN_CONTROL : SMELT_TOKEN_USER;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        a.score[i] = -1000.0f;
+        if (!a.type[i]) return smelt_fail(f->err, SMELT_E_CORRUPT, "tokenizer.json: no token has the id %" PRId64, i);
+    }
+    use_arrays(v, &a);
+    return hf_read_special(f, v, n);
+}
+
+/* What llama.cpp adds for the classes of the LLaMA family, whatever the tokenizer. */
+static bool is_llama_class(const hf_files *f)
+{
+    static const char *const names[] = {"LLaMAForCausalLM", "LlamaForCausalLM", "MistralForCausalLM", "MixtralForCausalLM"};
+    const json_t *class = json_array_get(json_object_get(f->model->config, "architectures"), 0);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (json_is_string(class) && strcmp(json_string_value(class), names[i]) == 0) return true;
+    return false;
+}
+
+static void llama_rules(hf_files *f, smelt_vocab *v)
+{
+    enum { CODE_LLAMA = 32016, CODE_LLAMA_EOT = 32010, GRANITE = 49152 };
+    int64_t n = hf_config_int(f, "vocab_size");
+    if (n == CODE_LLAMA && v->special[SMELT_SP_EOT] < 0) {
+        v->special[SMELT_SP_EOT] = CODE_LLAMA_EOT;
+        vocab_fact(v, SMELT_FACT_SPECIAL, SMELT_SP_EOT);
+    }
+    if (n == GRANITE) {
+        v->add_special[SMELT_SP_BOS] = 0;
+        vocab_fact(v, SMELT_FACT_ADD, SMELT_SP_BOS);
+    }
+}
+
+static smelt_status load_optional(hf_files *f, const char *name, uint64_t limit, json_t **out)
+{
+    smelt_status st = SMELT_OK;
+    const char *path = hf_file(f, name, &st);
+    if (!path) return st;
+    SMELT_TRY(smelt_json_load(path, limit, out, f->err));
+    if (json_is_object(*out)) return SMELT_OK;
+    st = smelt_fail(f->err, SMELT_E_CORRUPT, "the file is not a JSON object");
+    smelt_err_where(f->err, "%s", path);
+    return st;
+}
+
+static smelt_status read_files(hf_files *f, smelt_vocab *v, bool *found)
+{
+    smelt_status st = SMELT_OK;
+    SMELT_TRY(load_optional(f, "tokenizer_config.json", CONFIG_LIMIT, &f->tokenizer_config));
+    SMELT_TRY(load_optional(f, "tokenizer.json", TOKENIZER_LIMIT, &f->tokenizer));
+    SMELT_TRY(load_optional(f, "special_tokens_map.json", CONFIG_LIMIT, &f->special_map));
+    SMELT_TRY(load_optional(f, "added_tokens.json", CONFIG_LIMIT, &f->added_tokens));
+    bool llama = is_llama_class(f);
+    if (llama) {
+        const json_t *space = json_object_get(f->tokenizer_config, "add_prefix_space");
+        if (json_is_boolean(space)) v->add_space_prefix = json_is_true(space);
+    }
+    *found = true;
+    const char *path = hf_file(f, "tokenizer.model", &st);
+    SMELT_TRY(st);
+    if (path) {
+        SMELT_TRY(read_spm(f, path, v));
+    } else if (f->tokenizer && is_llama_bpe(f->tokenizer)) {
+        SMELT_TRY(read_llama_bpe(f, v));
+    } else if (f->tokenizer) {
+        SMELT_TRY(read_bpe(f, NULL, v));
+    } else {
+        json_t *vocab = NULL;
+        st = load_optional(f, "vocab.json", TOKENIZER_LIMIT, &vocab);
+        if (st == SMELT_OK && vocab) st = read_bpe(f, vocab, v);
+        *found = vocab != NULL;
+        json_decref(vocab);
+        SMELT_TRY(st);
+    }
+    if (llama && *found) llama_rules(f, v);
+    return SMELT_OK;
+}
+
+smelt_status hf_vocab_read(const smelt_ctx *ctx, const char *dir, smelt_model *model, smelt_err *err)
+{
+    hf_files f = {.ctx = ctx, .dir = dir, .model = model, .err = err};
+    smelt_vocab *v = arena_calloc(&model->arena, 1, sizeof *v);
+    if (!v) return smelt_oom(err);
+    vocab_init(v);
+    bool found = false;
+    smelt_status st = read_files(&f, v, &found);
+    if (st == SMELT_OK && found) model->vocab = v;
+    json_decref(f.tokenizer);
+    json_decref(f.tokenizer_config);
+    json_decref(f.special_map);
+    json_decref(f.added_tokens);
+    arena_free(&f.tmp);
+    return st;
+}

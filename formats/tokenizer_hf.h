@@ -1,0 +1,42 @@
+/* The tokenizer files of a Hugging Face directory as a vocabulary. */
+#ifndef SMELT_FORMATS_TOKENIZER_HF_H
+#define SMELT_FORMATS_TOKENIZER_HF_H
+
+#include "base/json.h"
+#include "ir/ctx.h"
+#include "vocab/vocab.h"
+
+/* Reads tokenizer.model, tokenizer.json or vocab.json and merges.txt (the first of them that is there and usable), with
+ * tokenizer_config.json, special_tokens_map.json, added_tokens.json, chat templates and what model->config says, into
+ * model->vocab, which stays NULL when the directory has no tokenizer. The result is what llama.cpp's converter makes of the same
+ * files (conversion/base.py, conversion/llama.py, gguf's vocab.py). ctx->pre_tokenizer names the pre-tokenizer instead of
+ * recognising it. E_CORRUPT for files that contradict themselves, E_UNSUPPORTED for a tokenizer of another kind or an unknown
+ * pre-tokenizer, E_LIMIT, E_USAGE for an override that names none. */
+smelt_status hf_vocab_read(const smelt_ctx *ctx, const char *dir, smelt_model *model, smelt_err *err);
+
+/* The parsed files, for the parts of the reader. */
+typedef struct hf_files {
+    const smelt_ctx *ctx;
+    const char *dir;
+    smelt_model *model; /* its arena holds what stays */
+    smelt_arena tmp;
+    json_t *tokenizer, *tokenizer_config, *special_map, *added_tokens; /* NULL: no such file */
+    smelt_err *err;
+} hf_files;
+
+/* A member of a JSON object that is a string; false if it is missing or something else. BORROWED from the JSON. */
+bool hf_json_str(const json_t *object, const char *key, smelt_str *out);
+/* A special token in tokenizer_config.json or special_tokens_map.json: a string, or an object with "content". */
+bool hf_token_text(const json_t *value, smelt_str *out);
+/* Path of a file in the directory, NULL if it is not there. *st is E_NOMEM when memory ran out. */
+const char *hf_file(hf_files *f, const char *name, smelt_status *st);
+/* A number of config.json; -1 if it is not there or no integer. */
+int64_t hf_config_int(const hf_files *f, const char *key);
+
+/* Special tokens, whether encoding adds them, chat templates and normaliser flags; ids must be below `limit`, others are left
+ * out with a warning. */
+smelt_status hf_read_special(hf_files *f, smelt_vocab *vocab, int64_t limit);
+/* Merges of tokenizer.json, or of merges.txt if that has none. */
+smelt_status hf_read_merges(hf_files *f, smelt_vocab *vocab);
+
+#endif
