@@ -91,7 +91,10 @@ static const void *raw_unit(const smelt_tensor *t, uint64_t first, uint64_t coun
 {
     uint64_t cols = view_cols(t->view), n;
     const void *p = view_span(t->view, first / cols, first % cols, count, w->raw, &n);
-    if (n >= count) return p;
+    if (n >= count) {
+        if (p != w->raw) map_populate(p, view_col_bytes(t->view, count));
+        return p;
+    }
     view_read(t->view, first / cols, first % cols, count, w->raw);
     return w->raw;
 }
