@@ -36,7 +36,7 @@ typedef struct smelt_zip {
 /* Reads the directory of the archive that is the whole of `data`. Entries and unpacked bytes live in `arena`. E_TRUNCATED if
  * there is no directory at the end, E_CORRUPT for contradictions, E_FORBIDDEN for names that lead out of a directory,
  * E_UNSUPPORTED for encryption and archives in several parts. */
-smelt_status zip_open(smelt_arena *arena, const uint8_t *data, uint64_t size, smelt_zip *out, smelt_err *err);
+smelt_status zip_open(smelt_arena *arena, const uint8_t *data, uint64_t size, smelt_zip *z, smelt_err *err);
 /* BORROWED; NULL if there is none. */
 zip_entry *zip_find(const smelt_zip *zip, const char *name, size_t len);
 /* Unpacks every wanted entry that is not there yet. All unpacked entries together may take eight times the file's size and

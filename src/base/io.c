@@ -307,7 +307,7 @@ smelt_status sink_open(const char *target, bool dir, bool keep, smelt_sink **out
         char *log = arena_printf(&s->arena, ".%s%s", base, JOURNAL);
         s->journal = log ? path_join(&s->arena, parent, log) : NULL;
     }
-    if (!s->folder || !s->journal) {
+    if (!s->target || !s->folder || !s->journal) {
         sink_close(s);
         return smelt_oom(err);
     }

@@ -68,17 +68,20 @@ static smelt_status unknown(const smelt_ctx *ctx, const smelt_probe *p, smelt_er
         snprintf(names + n, sizeof names - n, "%s%s", n ? ", " : "", (*f)->title);
     }
     const char *what = guess(p);
+    smelt_status st;
     if (p->is_dir)
-        smelt_fail(err, SMELT_E_UNSUPPORTED, "the directory has no config.json and no model weights that are known by their names");
+        st = smelt_fail(err, SMELT_E_UNSUPPORTED,
+                        "the directory has no config.json and no model weights that are known by their names");
     else if (!p->file_size)
-        smelt_fail(err, SMELT_E_TRUNCATED, "the file is empty");
+        st = smelt_fail(err, SMELT_E_TRUNCATED, "the file is empty");
     else if (what)
-        smelt_fail(err, SMELT_E_UNSUPPORTED, "this is %s", what);
+        st = smelt_fail(err, SMELT_E_UNSUPPORTED, "this is %s", what);
     else
-        smelt_fail(err, SMELT_E_UNSUPPORTED, "unknown format, first bytes %02x %02x %02x %02x; known are: %s", p->head[0],
-                   p->head_size > 1 ? p->head[1] : 0, p->head_size > 2 ? p->head[2] : 0, p->head_size > 3 ? p->head[3] : 0, names);
+        st = smelt_fail(err, SMELT_E_UNSUPPORTED, "unknown format, first bytes %02x %02x %02x %02x; known are: %s", p->head[0],
+                        p->head_size > 1 ? p->head[1] : 0, p->head_size > 2 ? p->head[2] : 0, p->head_size > 3 ? p->head[3] : 0,
+                        names);
     smelt_err_where(err, "%s", p->path);
-    return err ? err->code : SMELT_E_UNSUPPORTED;
+    return st;
 }
 
 smelt_status format_probe(const smelt_ctx *ctx, const char *path, const smelt_format **out, smelt_err *err)
