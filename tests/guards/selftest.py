@@ -47,6 +47,7 @@ CASES = [
     ("foreign", {"README.md": "/wor" + "k/x\n"}, ["README.md:1:"]),
     ("foreign", {"tests/run.py": "# see ../share" + "d/x\n"}, ["tests/run.py:1:"]),
     ("foreign", {"tests/data/vocab.json": '["sess' + 'ion"]\n', "docs/a.md": "static and shared libraries\n"}, []),
+    ("foreign", {"tests/conftest.py": 'scope="sess' + 'ion"\n'}, []),
     ("headers", {"src/smelt.h": "int f(void);\n"}, []),
     ("headers", {"src/smelt.h": "", "src/ir/a.h": "size_t f(void);\n"}, ["src/ir/a.h:1: does not compile alone"]),
     ("headers", {"src/smelt.h": "int f(unknown);\n"}, ["src/smelt.h:1: does not compile alone"]),
