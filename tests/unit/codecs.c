@@ -215,6 +215,23 @@ static void wide_types_round_to_float32(void **state)
     assert_true(y == -1);
 }
 
+static void q8_0_rounds_half_away_from_zero_and_nothing_less(void **state)
+{
+    (void)state;
+    /* The largest is 127, so the scale is 1 and the codes are the rounded values. */
+    static const float in[] = {127, 0.5f, -0.5f, 0x1.fffffep-2f, -0x1.fffffep-2f, 1.5f, 0x1.7ffffep0f, 2.5f, -126.5f, 126.49999f};
+    static const int8_t codes[] = {127, 1, -1, 0, 0, 2, 1, 3, -127, 126};
+    float x[32] = {0};
+    uint8_t out[34];
+    memcpy(x, in, sizeof in);
+    for (int l = 0; l < LEVELS; l++) {
+        if (!runs[l]) continue;
+        fns[l][SMELT_DT_Q8_0].pack(x, out, 1, 32, NULL);
+        assert_int_equal(load_le16(out), 0x3C00);
+        assert_memory_equal(out + 2, codes, sizeof codes);
+    }
+}
+
 static uint64_t next(uint64_t *seed)
 {
     *seed ^= *seed << 13;
@@ -240,7 +257,9 @@ static void adversary(float *x, size_t n, uint64_t *seed, bool finite)
                 r % 8 ? 0.0f : u,
                 r % 2 ? -0.0f : 0.0f,
                 r % 2 ? ldexpf(1, power) : ldexpf(-1, power),
-                r % 3 ? fabsf(u) : -0.0f,
+                r % 3    ? fabsf(u)
+                : r & 64 ? 0.0f
+                         : -0.0f,
                 ldexpf(u, (int)(r >> 40) % 40 - 20),
                 f32_from_bits((uint32_t)(r >> 16)),
             };
@@ -374,6 +393,7 @@ int main(void)
         cmocka_unit_test(every_half_precision_number_survives),
         cmocka_unit_test(small_floats_have_their_published_values),
         cmocka_unit_test(wide_types_round_to_float32),
+        cmocka_unit_test(q8_0_rounds_half_away_from_zero_and_nothing_less),
         cmocka_unit_test(every_variant_packs_the_bytes_of_the_baseline),
         cmocka_unit_test(every_variant_unpacks_the_floats_of_the_baseline),
         cmocka_unit_test(packing_writes_its_blocks_and_nothing_else),
