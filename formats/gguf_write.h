@@ -2,7 +2,7 @@
 #ifndef SMELT_FORMATS_GGUF_WRITE_H
 #define SMELT_FORMATS_GGUF_WRITE_H
 
-#include "gguf.h"
+#include "formats/gguf.h"
 
 smelt_status gguf_project(const smelt_ctx *ctx, const smelt_model *model, smelt_model *out, smelt_err *err);
 smelt_status gguf_layout(const smelt_ctx *ctx, const smelt_model *model, const smelt_model *out, const smelt_dtype *types,
