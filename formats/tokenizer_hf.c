@@ -53,7 +53,9 @@ typedef struct hf_tokens {
         bool special, normalized;
     } * added;
     size_t n_added, cap_added;
-    smelt_strmap special; /* texts of the special tokens that are named */
+    smelt_strmap named_at; /* special tokens that the configuration names */
+    smelt_str *named;
+    size_t n_named, cap_named;
 } hf_tokens;
 
 /* How much of a token's text a message shows. */
@@ -153,7 +155,7 @@ static smelt_status add_entries(hf_tokens *t, json_t *object, bool by_text)
         }
         smelt_str text = {list[i].text, strlen(list[i].text)};
         size_t at;
-        bool special = strmap_get(&t->special, text.p, text.n, &at);
+        bool special = strmap_get(&t->named_at, text.p, text.n, &at);
         int64_t id = id_for(t, text);
         if (id != list[i].id)
             return smelt_fail(t->f->err, SMELT_E_CORRUPT, "%s: '%.*s' has id %" PRId64 ", but the vocabulary gives it %" PRId64,
@@ -163,63 +165,59 @@ static smelt_status add_entries(hf_tokens *t, json_t *object, bool by_text)
     return SMELT_OK;
 }
 
+static smelt_status note_text(hf_tokens *t, smelt_str text)
+{
+    bool fresh;
+    if (!strmap_add(&t->named_at, text.p, text.n, t->n_named, &fresh)) return smelt_oom(t->f->err);
+    if (!fresh) return SMELT_OK;
+    if (!arena_room(&t->f->tmp, &t->named, t->n_named, &t->cap_named, sizeof *t->named)) return smelt_oom(t->f->err);
+    t->named[t->n_named++] = text;
+    return SMELT_OK;
+}
+
 static smelt_status note_special(hf_tokens *t, const json_t *value)
 {
     smelt_str text;
-    bool fresh;
-    if (!hf_token_text(value, &text)) return SMELT_OK;
-    return strmap_add(&t->special, text.p, text.n, 0, &fresh) ? SMELT_OK : smelt_oom(t->f->err);
+    return hf_token_text(value, &text) && text.n ? note_text(t, text) : SMELT_OK;
 }
 
-static bool ends_with_token(const char *key)
+/* A list of tokens, or an object of name and token. */
+static smelt_status note_list(hf_tokens *t, json_t *list)
+{
+    const char *name;
+    json_t *item;
+    size_t i;
+    json_array_foreach(list, i, item) SMELT_TRY(note_special(t, item));
+    json_object_foreach(list, name, item) SMELT_TRY(note_special(t, item));
+    return SMELT_OK;
+}
+
+static bool is_token_key(const char *key)
 {
     size_t n = strlen(key);
     return n > 6 && strcmp(key + n - 6, "_token") == 0;
 }
 
-/* The special tokens that a configuration names: *_token, and lists of further ones. */
-static smelt_status note_specials(hf_tokens *t, json_t *config)
+/* The special tokens that the configuration names, in the order in which transformers adds those that are missing: the standard
+ * ones, further *_token keys, lists. special_tokens_map.json counts where tokenizer_config.json has no added_tokens_decoder. */
+static smelt_status note_specials(hf_tokens *t)
 {
+    static const char *const standard[] = {"bos_token", "eos_token", "unk_token", "sep_token",
+                                           "pad_token", "cls_token", "mask_token"};
+    json_t *config = t->f->tokenizer_config, *map = json_object_get(config, "added_tokens_decoder") ? NULL : t->f->special_map;
     const char *key;
-    json_t *value, *item;
-    size_t i;
+    json_t *value;
+    for (size_t i = 0; i < sizeof standard / sizeof *standard; i++) {
+        value = json_object_get(map, standard[i]);
+        SMELT_TRY(note_special(t, value ? value : json_object_get(config, standard[i])));
+    }
     json_object_foreach(config, key, value)
     {
-        if (ends_with_token(key)) SMELT_TRY(note_special(t, value));
-        if (strcmp(key, "additional_special_tokens") != 0 && strcmp(key, "extra_special_tokens") != 0) continue;
-        json_array_foreach(value, i, item) SMELT_TRY(note_special(t, item));
-        const char *name;
-        if (strcmp(key, "extra_special_tokens") == 0 && !hf_token_text(value, &(smelt_str){0}))
-            json_object_foreach(value, name, item) SMELT_TRY(note_special(t, item));
+        if (is_token_key(key)) SMELT_TRY(note_special(t, value));
     }
-    return SMELT_OK;
-}
-
-/* The special tokens named in a configuration that are not added yet. */
-static smelt_status add_specials(hf_tokens *t, json_t *config)
-{
-    const char *key, *name;
-    json_t *value, *item;
-    smelt_str text;
-    size_t i, at;
-    json_object_foreach(config, key, value)
-    {
-        bool list = strcmp(key, "additional_special_tokens") == 0 || strcmp(key, "extra_special_tokens") == 0;
-        if (ends_with_token(key) && hf_token_text(value, &text) && !strmap_get(&t->added_at, text.p, text.n, &at))
-            SMELT_TRY(add_token(t, text, true, false));
-        if (!list) continue;
-        json_array_foreach(value, i, item)
-        {
-            if (hf_token_text(item, &text) && !strmap_get(&t->added_at, text.p, text.n, &at))
-                SMELT_TRY(add_token(t, text, true, false));
-        }
-        json_object_foreach(value, name, item)
-        {
-            if (hf_token_text(item, &text) && !strmap_get(&t->added_at, text.p, text.n, &at))
-                SMELT_TRY(add_token(t, text, true, false));
-        }
-    }
-    return SMELT_OK;
+    json_t *extra = json_object_get(config, "extra_special_tokens"), *more = json_object_get(config, "additional_special_tokens");
+    SMELT_TRY(note_list(t, json_array_size(extra) || json_object_size(extra) ? extra : more));
+    return note_list(t, json_object_get(map, "extra_special_tokens"));
 }
 
 /* The vocabulary object of tokenizer.json's model, or vocab.json. */
@@ -247,8 +245,7 @@ static smelt_status read_added(hf_tokens *t)
     size_t i;
     json_t *entry, *list = json_object_get(f->tokenizer, "added_tokens");
     json_t *decoder = json_object_get(f->tokenizer_config, "added_tokens_decoder");
-    SMELT_TRY(note_specials(t, f->tokenizer_config));
-    if (!decoder) SMELT_TRY(note_specials(t, f->special_map));
+    SMELT_TRY(note_specials(t));
     json_array_foreach(list, i, entry)
     {
         const json_t *id = json_object_get(entry, "id");
@@ -260,8 +257,14 @@ static smelt_status read_added(hf_tokens *t)
     } else if (f->added_tokens) {
         SMELT_TRY(add_entries(t, f->added_tokens, true));
     }
-    SMELT_TRY(add_specials(t, f->tokenizer_config));
-    return decoder ? SMELT_OK : add_specials(t, f->special_map);
+    /* These do not make an entry of added_tokens.json special. */
+    if (!decoder) SMELT_TRY(note_list(t, json_object_get(f->special_map, "additional_special_tokens")));
+    for (i = 0; i < t->n_named; i++) {
+        size_t at;
+        smelt_str text = t->named[i];
+        if (!strmap_get(&t->added_at, text.p, text.n, &at)) SMELT_TRY(add_token(t, text, true, false));
+    }
+    return SMELT_OK;
 }
 
 /* Number of tokens: config.json's vocab_size, or as many as the files have. */
@@ -577,7 +580,7 @@ static smelt_status check_merges(hf_tokens *t, const smelt_vocab *v)
 /* Byte-level BPE from tokenizer.json, or from vocab.json and merges.txt. */
 static smelt_status read_bpe(hf_files *f, json_t *vocab_json, smelt_vocab *v)
 {
-    hf_tokens t = {.f = f, .ids.arena = &f->tmp, .added_at.arena = &f->tmp, .special.arena = &f->tmp, .max_added = -1};
+    hf_tokens t = {.f = f, .ids.arena = &f->tmp, .added_at.arena = &f->tmp, .named_at.arena = &f->tmp, .max_added = -1};
     json_t *model = json_object_get(f->tokenizer, "model"), *vocab = f->tokenizer ? json_object_get(model, "vocab") : vocab_json;
     smelt_str type;
     if (f->tokenizer &&
@@ -746,17 +749,15 @@ static bool is_llama_bpe(const json_t *tokenizer)
 /* A SentencePiece vocabulary that only tokenizer.json carries: without scores. */
 static smelt_status read_llama_bpe(hf_files *f, smelt_vocab *v)
 {
-    hf_tokens t = {.f = f, .ids.arena = &f->tmp, .added_at.arena = &f->tmp, .special.arena = &f->tmp, .max_added = -1};
+    hf_tokens t = {.f = f, .ids.arena = &f->tmp, .added_at.arena = &f->tmp, .named_at.arena = &f->tmp, .max_added = -1};
     json_t *vocab = json_object_get(json_object_get(f->tokenizer, "model"), "vocab"), *value;
     smelt_str class;
     /* What the LLaMA tokenizer's class takes as special when the files do not say. */
     if (hf_json_str(f->tokenizer_config, "tokenizer_class", &class) && wrapped(class, "LlamaTokenizer", "")) {
         static const char *const defaults[][2] = {{"unk_token", "<unk>"}, {"bos_token", "<s>"}, {"eos_token", "</s>"}};
-        bool fresh;
         for (size_t i = 0; i < 3; i++)
-            if (!json_object_get(f->tokenizer_config, defaults[i][0]) &&
-                !strmap_add(&t.special, defaults[i][1], strlen(defaults[i][1]), 0, &fresh))
-                return smelt_oom(f->err);
+            if (!json_object_get(f->tokenizer_config, defaults[i][0]))
+                SMELT_TRY(note_text(&t, (smelt_str){defaults[i][1], strlen(defaults[i][1])}));
     }
     SMELT_TRY(read_base(&t, vocab, "tokenizer.json"));
     SMELT_TRY(read_added(&t));
@@ -778,16 +779,16 @@ static smelt_status read_llama_bpe(hf_files *f, smelt_vocab *v)
             return smelt_fail(f->err, SMELT_E_CORRUPT, "tokenizer.json: the id %" JSON_INTEGER_FORMAT " of '%.80s' is %s", id, key,
                               id >= t.n_base ? "beyond the number of tokens" : "taken twice");
         SMELT_TRY(keep(f, text, &a.text[id]));
-        a.type[id] = is_byte_token(text)                           ? SMELT_TOKEN_BYTE
-                     : strmap_get(&t.special, text.p, text.n, &at) ? SMELT_TOKEN_CONTROL
-                                                                   : SMELT_TOKEN_NORMAL;
+        a.type[id] = is_byte_token(text)                            ? SMELT_TOKEN_BYTE
+                     : strmap_get(&t.named_at, text.p, text.n, &at) ? SMELT_TOKEN_CONTROL
+                                                                    : SMELT_TOKEN_NORMAL;
     }
     for (size_t i = 0; i < t.n_added; i++) {
         const struct hf_added *add = &t.added[i];
         size_t at;
         if (add->id < t.n_base) continue;
         SMELT_TRY(keep(f, add->text, &a.text[add->id]));
-        a.type[add->id] = strmap_get(&t.special, add->text.p, add->text.n, &at) ? SMELT_TOKEN_CONTROL : SMELT_TOKEN_USER;
+        a.type[add->id] = strmap_get(&t.named_at, add->text.p, add->text.n, &at) ? SMELT_TOKEN_CONTROL : SMELT_TOKEN_USER;
     }
     for (int64_t i = 0; i < n; i++) {
         a.score[i] = -1000.0f;

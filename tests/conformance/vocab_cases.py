@@ -1,0 +1,189 @@
+"""Tokenizer directories of every kind that the reader knows, made from tests/data/vocab. Each case writes the files of one
+directory and returns what config.json says beside the sizes."""
+import copy
+import json
+from pathlib import Path
+
+DATA = Path(__file__).resolve().parents[1] / "data" / "vocab"
+TEMPLATE = "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}{% endfor %}\n"
+
+
+def write(path: Path, value) -> None:
+    path.write_text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def bpe_json() -> dict:
+    return json.loads((DATA / "bpe.json").read_text(encoding="utf-8"))
+
+
+def added(content, id, special=True, **flags):
+    return {"id": id, "content": content, "single_word": False, "lstrip": False, "rstrip": False, "normalized": not special,
+            "special": special} | flags
+
+
+BPE_CONFIG = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<|begin_of_text|>", "eos_token": "<|end_of_text|>",
+              "model_max_length": 1000000000000000019884624838656, "chat_template": TEMPLATE}
+
+
+def bpe(d: Path):
+    write(d / "tokenizer.json", bpe_json())
+    write(d / "tokenizer_config.json", BPE_CONFIG)
+    return {"vocab_size": 1511, "bos_token_id": 1500, "eos_token_id": [1501, 1502], "pad_token_id": 1503}
+
+
+def bpe_no_config(d: Path):
+    write(d / "tokenizer.json", bpe_json())
+    write(d / "chat_template.jinja", TEMPLATE)
+    return {"vocab_size": 1508, "bos_token_id": 1500, "eos_token_id": 1501, "unk_token_id": 0}
+
+
+def bpe_objects(d: Path):
+    """Special tokens as objects, as older versions of transformers save them; merges as text."""
+    t = bpe_json()
+    t["model"]["merges"] = [" ".join(m) for m in t["model"]["merges"]]
+    write(d / "tokenizer.json", t)
+    tokens = {str(a["id"]): {k: v for k, v in a.items() if k != "id"} for a in t["added_tokens"]}
+    tokens["1503"]["special"] = True
+    write(d / "tokenizer_config.json", {
+        "tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": True, "add_eos_token": False, "added_tokens_decoder": tokens,
+        "bos_token": {"__type": "AddedToken", "content": "<|begin_of_text|>", "lstrip": False, "normalized": False, "rstrip": False,
+                      "single_word": False},
+        "eos_token": {"__type": "AddedToken", "content": "<|end_of_text|>", "lstrip": False, "normalized": False, "rstrip": False,
+                      "single_word": False}, "add_prefix_space": False})
+    return {"vocab_size": 1508}
+
+
+def bpe_eos_template(d: Path):
+    """The post-processor ends with another token than eos_token: that one becomes eot."""
+    t = bpe_json()
+    single = [{"SpecialToken": {"id": "<|begin_of_text|>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+              {"SpecialToken": {"id": "<|eot_id|>", "type_id": 0}}]
+    pair = single[:2] + [{"SpecialToken": {"id": "<|eot_id|>", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}]
+    t["post_processor"] = {"type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": {
+        k: {"id": k, "ids": [i], "tokens": [k]} for k, i in (("<|begin_of_text|>", 1500), ("<|eot_id|>", 1502))}}
+    write(d / "tokenizer.json", t)
+    write(d / "tokenizer_config.json", BPE_CONFIG)
+    return {"vocab_size": 1600}
+
+
+def bpe_templates(d: Path):
+    write(d / "tokenizer.json", bpe_json())
+    write(d / "tokenizer_config.json", BPE_CONFIG | {"pad_token": "<|new_pad|>", "unk_token": None, "chat_template": [
+        {"name": "tool-use", "template": "T" + TEMPLATE}, {"name": "default", "template": TEMPLATE}]})
+    return {"vocab_size": 1509}
+
+
+def bpe_jinja(d: Path):
+    write(d / "tokenizer.json", bpe_json())
+    write(d / "tokenizer_config.json", {k: v for k, v in BPE_CONFIG.items() if k != "chat_template"})
+    (d / "chat_template.jinja").write_bytes(TEMPLATE.replace("\n", "\r\n").encode())
+    (d / "additional_chat_templates").mkdir()
+    write(d / "additional_chat_templates" / "rag.jinja", "R" + TEMPLATE)
+    return {"vocab_size": 1508}
+
+
+def bpe_chat_json(d: Path):
+    write(d / "tokenizer.json", bpe_json())
+    write(d / "tokenizer_config.json", {k: v for k, v in BPE_CONFIG.items() if k != "chat_template"})
+    write(d / "chat_template.json", {"chat_template": TEMPLATE})
+    return {"vocab_size": 1508}
+
+
+def bpe_named_special(d: Path):
+    """Special tokens that tokenizer.json has only as ordinary entries, and roberta's way to frame text."""
+    t = bpe_json()
+    t["added_tokens"] = []
+    t["model"]["vocab"] |= {"<s>": 1500, "</s>": 1501, "<mask>": 1502}
+    t["post_processor"] = {"type": "RobertaProcessing", "sep": ["</s>", 1501], "cls": ["<s>", 1500], "trim_offsets": True,
+                           "add_prefix_space": False}
+    write(d / "tokenizer.json", t)
+    write(d / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>",
+                                        "mask_token": "<mask>", "additional_special_tokens": ["<extra>", "the"]})
+    write(d / "special_tokens_map.json", {"bos_token": "<s>", "unk_token": {"content": "<unk>", "lstrip": False, "rstrip": False,
+                                                                           "normalized": False, "single_word": False}})
+    return {"vocab_size": 1510, "mask_token_id": 1502, "sep_token_id": 1501, "cls_token_id": 1500}
+
+
+def bpe_slow(d: Path):
+    """vocab.json and merges.txt, without tokenizer.json."""
+    t = bpe_json()
+    write(d / "vocab.json", t["model"]["vocab"] | {"<|endoftext|>": 1500})
+    write(d / "merges.txt", "#version: 0.2\n" + "".join(" ".join(m) + "\n" for m in t["model"]["merges"]))
+    write(d / "tokenizer_config.json", {"tokenizer_class": "GPT2Tokenizer", "bos_token": "<|endoftext|>",
+                                        "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>", "add_bos_token": False})
+    write(d / "added_tokens.json", {"<x>": 1501, "<|y|>": 1502})
+    write(d / "special_tokens_map.json", {"additional_special_tokens": ["<x>", "<z>"], "eos_token": "<|y|>"})
+    return {"vocab_size": 1504, "bos_token_id": 1500, "eos_token_id": 1500}
+
+
+def granite(d: Path):
+    bpe(d)
+    return {"vocab_size": 49152}
+
+
+def spm(d: Path):
+    (d / "tokenizer.model").write_bytes((DATA / "spm.model").read_bytes())
+    return {"vocab_size": 1000, "bos_token_id": 1, "eos_token_id": 2}
+
+
+def spm_added(d: Path):
+    spm(d)
+    write(d / "added_tokens.json", {"<new>": 1000, "<pad>": 1001, "<far>": 99999})
+    write(d / "tokenizer_config.json", {
+        "tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": {"content": "</s>"}, "unk_token": "<unk>",
+        "pad_token": None, "add_bos_token": True, "add_eos_token": False, "legacy": False, "add_prefix_space": True,
+        "added_tokens_decoder": {"0": added("<unk>", 0), "1": added("<s>", 1), "2": added("</s>", 2),
+                                 "1001": added("<|im|>", 0, special=False), "1002": added("▁two▁words", 0, special=False)},
+        "chat_template": TEMPLATE})
+    return {"vocab_size": 1013, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 5000}
+
+
+def spm_cut(d: Path):
+    spm(d)
+    write(d / "tokenizer_config.json", {"tokenizer_class": "LlamaTokenizer", "add_bos_token": False})
+    return {"vocab_size": 997, "bos_token_id": 1, "eos_token_id": [2], "unk_token_id": 0}
+
+
+def code_llama(d: Path):
+    spm(d)
+    return {"vocab_size": 32016}
+
+
+def llama_json(d: Path):
+    """tokenizer.json of LLaMA 2's kind, without tokenizer.model."""
+    from transformers import LlamaTokenizer
+    made = d / "made"
+    made.mkdir()
+    (made / "tokenizer.model").write_bytes((DATA / "spm.model").read_bytes())
+    write(made / "tokenizer_config.json", {"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>"})
+    LlamaTokenizer.from_pretrained(made).save_pretrained(d)
+    for f in made.iterdir():
+        f.unlink()
+    made.rmdir()
+    (d / "tokenizer.model").unlink(missing_ok=True)
+    return {"vocab_size": 1000}
+
+
+def llama_json_added(d: Path):
+    llama_json(d)
+    t = json.loads((d / "tokenizer.json").read_text())
+    n = len(t["model"]["vocab"])
+    t["added_tokens"] += [added("<|im_start|>", n), added("<word>", n + 1, special=False), added("<named>", n + 2)]
+    write(d / "tokenizer.json", t)
+    c = json.loads((d / "tokenizer_config.json").read_text())
+    write(d / "tokenizer_config.json", c | {"pad_token": "<named>", "add_prefix_space": False})
+    return {"vocab_size": 1024, "pad_token_id": n + 2}
+
+
+CASES = {f.__name__: f for f in (bpe, bpe_no_config, bpe_objects, bpe_eos_template, bpe_templates, bpe_jinja, bpe_chat_json,
+                                 bpe_named_special, bpe_slow, granite, spm, spm_added, spm_cut, code_llama, llama_json,
+                                 llama_json_added)}
+
+
+def make(name: str, d: Path, **config) -> dict:
+    """Writes the case's directory with a config.json, and returns that."""
+    d.mkdir(parents=True)
+    said = CASES[name](d)
+    full = {"architectures": ["LlamaForCausalLM"], "model_type": "llama"} | copy.deepcopy(config) | said
+    write(d / "config.json", full)
+    return full
