@@ -74,7 +74,6 @@ typedef struct level {
 
 static smelt_status level_add(reader *r, level *l, const pk_value *key, pk_box *dict)
 {
-    if (dict->seen) return SMELT_OK;
     dict->seen = true;
     if (!arena_room(&r->tmp, &l->key, l->n, &l->cap_key, sizeof *l->key) ||
         !arena_room(&r->tmp, &l->dict, l->n, &l->cap_dict, sizeof *l->dict))
@@ -135,9 +134,7 @@ static smelt_status find_state(reader *r, const pk_value *top, const pk_box **ou
                 const pk_value *v = &now.dict[d]->item[i + 1];
                 if (v->tag != PK_DICT || v->v.box->seen) continue;
                 SMELT_TRY(level_add(r, &next, &now.dict[d]->item[i], v->v.box));
-                if (!is_state(v)) continue;
-                v->v.box->seen = false;
-                SMELT_TRY(level_add(r, &states, &now.dict[d]->item[i], v->v.box));
+                if (is_state(v)) SMELT_TRY(level_add(r, &states, &now.dict[d]->item[i], v->v.box));
             }
         if (states.n) return choose(r, &states, out);
         now = next;

@@ -451,6 +451,10 @@ static void zip_bombs_stay_packed(void **state)
          SMELT_E_CORRUPT,
          {PKL(good), {.name = "a/data/0", .data = zeros, .n = 64, .deflate = true, .size = 16}},
          2},
+        {"does not unpack to its 16 bytes",
+         SMELT_E_CORRUPT,
+         {PKL(good), {.name = "a/data/0", .data = zeros, .n = sizeof zeros, .deflate = true, .size = 16}},
+         2},
         /* Less. */
         {"does not unpack to its 16 bytes",
          SMELT_E_CORRUPT,
