@@ -423,6 +423,11 @@ smelt_status sink_journal_append(smelt_sink *s, const void *data, size_t n, smel
     return SMELT_OK;
 }
 
+smelt_status sink_journal_restart(smelt_sink *s, smelt_err *err)
+{
+    return ftruncate(s->journal_fd, 0) == 0 ? SMELT_OK : smelt_fail_errno(err, "cannot empty '%s'", s->journal);
+}
+
 smelt_status sink_journal_read(smelt_sink *s, smelt_arena *arena, const char **data, size_t *n, smelt_err *err)
 {
     return file_read(arena, s->journal, UINT32_MAX, data, n, err);
@@ -448,7 +453,8 @@ smelt_status sink_commit(smelt_sink *s, smelt_err *err)
         SMELT_TRY(sync_dir(s->folder, err));
         if (rename(s->folder, s->target) != 0) return smelt_fail_errno(err, "cannot rename to '%s'", s->target);
     } else
-        for (size_t i = 0; i < s->n; i++)
+        /* The first file last: it is the one that programs open, and until it is there the set does not seem complete. */
+        for (size_t i = s->n; i-- > 0;)
             if (rename(s->files[i].partial, s->files[i].final) != 0)
                 return smelt_fail_errno(err, "cannot rename to '%s'", s->files[i].final);
     s->committed = true;

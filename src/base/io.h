@@ -51,6 +51,7 @@ smelt_status sink_write(smelt_sink *sink, int index, const void *data, size_t n,
 smelt_status sink_read(smelt_sink *sink, int index, void *data, size_t n, uint64_t offset, smelt_err *err);
 /* The journal beside the partial output: a small append-only file, removed by commit. */
 smelt_status sink_journal_append(smelt_sink *sink, const void *data, size_t n, smelt_err *err);
+smelt_status sink_journal_restart(smelt_sink *sink, smelt_err *err);
 smelt_status sink_journal_read(smelt_sink *sink, smelt_arena *arena, const char **data, size_t *n, smelt_err *err);
 /* fsync, rename into place, fsync the directory. After a failure the targets are untouched. */
 smelt_status sink_commit(smelt_sink *sink, smelt_err *err);

@@ -261,7 +261,11 @@ static smelt_status open_journal(job *j, const smelt_plan *plan, bool resume, sm
     *n = 0;
     SMELT_TRY(fingerprint(plan, &id, err));
     if (resume) SMELT_TRY(sink_journal_read(j->sink, arena, &data, &size, err));
-    if (size < sizeof id) return sink_journal_append(j->sink, &id, sizeof id, err);
+    if (size < sizeof id) {
+        /* Nothing, or a beginning that was torn. */
+        SMELT_TRY(sink_journal_restart(j->sink, err));
+        return sink_journal_append(j->sink, &id, sizeof id, err);
+    }
     if (memcmp(data, &id, sizeof id) != 0)
         return smelt_fail(
             err, SMELT_E_MISMATCH,

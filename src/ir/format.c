@@ -14,6 +14,9 @@ void ctx_warn(const smelt_ctx *ctx, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
+    /* Warnings quote names from files; what a terminal would obey must not come through. */
+    for (char *p = text; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7F) *p = '?';
     ctx->warn(ctx->user, text);
 }
 
