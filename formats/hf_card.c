@@ -20,7 +20,7 @@ enum {
     CONFIG_MAX = 1 << 20, /* bytes of generation_config.json */
     DEPTH_MAX = 64,
     NODES_MAX = 1 << 16,
-    PARENTS_MAX = 1024, /* base models, and datasets: each is up to nine keys, and a key list is searched linearly */
+    PARENTS_MAX = 1024, /* base models, and datasets: each becomes up to nine keys */
 };
 
 /* What the peer decides with regular expressions, and what it asks of Unicode. */

@@ -6,6 +6,7 @@ Python. test_card.py uses the same cases for the command.
 
 import json
 import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -141,7 +142,6 @@ def materialise(case, root):
 
 def peer_keys(path, total):
     """[(key, type, value)] as the converter's prepare_metadata adds them, general.type to general.languages."""
-    sys.path.insert(0, str(PEERS / "llama.cpp/gguf-py"))
     import gguf
 
     writer = gguf.GGUFWriter(path=None, arch="llama")
@@ -159,6 +159,13 @@ def peer_keys(path, total):
         writer._pack_val(value.value, value.type, add_vtype=True)  # what cannot be written is no expectation
         out.append((key, value.type.name, value.value))
     return out
+
+
+def peer_lines(jobs):
+    """[[line]] for [(directory, total)]: in a process of its own, since the converter uses the gguf of its own tree."""
+    call = [sys.executable, "-B", __file__, "--keys"]
+    done = subprocess.run(call, input=json.dumps([(str(p), n) for p, n in jobs]), capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
 
 
 def line(key, kind, value):
@@ -180,6 +187,10 @@ def literal(text):
 
 
 def main():
+    sys.path.insert(0, str(PEERS / "llama.cpp/gguf-py"))
+    if sys.argv[1:] == ["--keys"]:
+        json.dump([[line(*k) for k in peer_keys(Path(p), n)] for p, n in json.load(sys.stdin)], sys.stdout)
+        return
     target = Path(__file__).parents[1] / "unit/hf_card_cases.inc"
     rows = []
     for c in CASES:
