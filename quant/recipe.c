@@ -77,6 +77,17 @@ static const struct {
 };
 
 static const struct {
+    const char *arch;
+    int layers;
+    tensor_class kind;
+    smelt_dtype from, to;
+} raises[] = {
+#define SMELT_RAISE(arch, layers, kind, from, to) {#arch, layers, CLASS_##kind, SMELT_DT_##from, SMELT_DT_##to},
+#include "quant/recipe.def"
+#undef SMELT_RAISE
+};
+
+static const struct {
     smelt_dtype type, next;
 } fallbacks[] = {
 #define SMELT_FALLBACK(type, next) {SMELT_DT_##type, SMELT_DT_##next},
@@ -136,6 +147,7 @@ static smelt_status find_mix(const char *name, mix_id *out, smelt_err *err)
 
 /* A tensor as the rules see it. */
 typedef struct known {
+    smelt_role role;
     tensor_class kind;
     int layer;
     bool weight; /* a weight, as far as its name says */
@@ -149,7 +161,8 @@ static known know(const smelt_tensor *t)
     smelt_part part = (smelt_part)t->part;
     int layer = t->layer;
     if (role == SMELT_R_NONE) role_parse(t->name, &role, &part, &layer);
-    return (known){.kind = (tensor_class)classes[role],
+    return (known){.role = role,
+                   .kind = (tensor_class)classes[role],
                    .layer = layer,
                    .weight = part == SMELT_PART_WEIGHT,
                    .matrix = t->shape.n >= 2,
@@ -158,6 +171,7 @@ static known know(const smelt_tensor *t)
 
 /* What the rules ask about the model as a whole. */
 typedef struct overview {
+    const smelt_arch *arch; /* NULL: unknown */
     int layers;
     uint64_t gqa; /* query heads for each key head */
     bool tied;    /* the embedding serves as output matrix */
@@ -166,14 +180,14 @@ typedef struct overview {
 static overview look(const smelt_model *m)
 {
     uint64_t q = 0, k = 0;
-    overview o = {.tied = true};
+    overview o = {.arch = m->arch, .tied = true};
     for (size_t i = 0; i < m->n_tensors; i++) {
         const smelt_tensor *t = &m->tensors[i];
         const known n = know(t);
         if (n.layer >= o.layers) o.layers = n.layer + 1;
         if (n.kind == CLASS_OUTPUT && n.weight) o.tied = false;
-        if (t->role == SMELT_R_ATTN_Q && n.matrix) q = t->shape.dim[0];
-        if (t->role == SMELT_R_ATTN_K && n.matrix) k = t->shape.dim[0];
+        if (n.role == SMELT_R_ATTN_Q && n.matrix) q = t->shape.dim[0];
+        if (n.role == SMELT_R_ATTN_K && n.matrix) k = t->shape.dim[0];
     }
     o.gqa = k ? q / k : 1;
     return o;
@@ -201,6 +215,10 @@ static smelt_dtype mixed(mix_id id, const overview *model, const known *n)
         if (rules[i].mix == id && rules[i].kind == n->kind && rules[i].layers(n->layer, model->layers) &&
             model->gqa >= rules[i].min_gqa)
             type = rules[i].type;
+    for (size_t i = 0; model->arch && model->gqa > 1 && i < sizeof raises / sizeof *raises; i++)
+        if (raises[i].kind == n->kind && raises[i].from == type && raises[i].layers == model->layers &&
+            strcmp(raises[i].arch, model->arch->name) == 0)
+            return raises[i].to;
     return type;
 }
 
@@ -209,6 +227,7 @@ typedef struct patterns {
     pcre2_code **code;
     size_t n;
     pcre2_match_data *data;
+    pcre2_match_context *limits;
 } patterns;
 
 static void patterns_free(patterns *p)
@@ -216,12 +235,17 @@ static void patterns_free(patterns *p)
     for (size_t i = 0; i < p->n; i++)
         pcre2_code_free(p->code[i]);
     pcre2_match_data_free(p->data);
+    pcre2_match_context_free(p->limits);
 }
 
 static smelt_status patterns_compile(smelt_arena *arena, const smelt_recipe_opts *opts, patterns *p, smelt_err *err)
 {
-    *p = (patterns){.code = arena_calloc(arena, opts->n_overrides, sizeof(pcre2_code *)), .data = pcre2_match_data_create(1, NULL)};
-    if (!p->code || !p->data) return smelt_oom(err);
+    enum { STEPS = 1000000 }; /* a name is short: only a pattern that backtracks without end takes more */
+    *p = (patterns){.code = arena_calloc(arena, opts->n_overrides, sizeof(pcre2_code *)),
+                    .data = pcre2_match_data_create(1, NULL),
+                    .limits = pcre2_match_context_create(NULL)};
+    if (!p->code || !p->data || !p->limits) return smelt_oom(err);
+    pcre2_set_match_limit(p->limits, STEPS);
     for (; p->n < opts->n_overrides; p->n++) {
         const char *regex = opts->overrides[p->n].regex;
         int code;
@@ -240,7 +264,7 @@ static smelt_status patterns_compile(smelt_arena *arena, const smelt_recipe_opts
 static smelt_status patterns_match(const patterns *p, const smelt_recipe_opts *opts, const char *name, size_t *out, smelt_err *err)
 {
     for (*out = 0; *out < p->n; (*out)++) {
-        int found = pcre2_match(p->code[*out], (PCRE2_SPTR)name, strlen(name), 0, 0, p->data, NULL);
+        int found = pcre2_match(p->code[*out], (PCRE2_SPTR)name, strlen(name), 0, 0, p->data, p->limits);
         if (found >= 0) break;
         if (found != PCRE2_ERROR_NOMATCH)
             return smelt_fail(err, SMELT_E_USAGE, "the pattern '%s' takes too long on the name '%s'", opts->overrides[*out].regex,

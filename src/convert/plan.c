@@ -8,7 +8,9 @@ smelt_status plan_open(const smelt_ctx *ctx, smelt_model *src, const smelt_forma
 {
     *plan = (smelt_plan){.format = format, .target = target, .src = src};
     model_init(&plan->out);
-    plan->out.meta_complete = src->meta_complete; /* choosing types depends on whether a GGUF file has chosen before */
+    /* Types are chosen by the family's rules, unless a GGUF file has chosen before. */
+    plan->out.arch = src->arch;
+    plan->out.meta_complete = src->meta_complete;
     SMELT_TRY(format->project(ctx, src, &plan->out, err));
     plan->types = arena_calloc(&plan->out.arena, plan->out.n_tensors, sizeof *plan->types);
     if (!plan->types) return smelt_oom(err);
