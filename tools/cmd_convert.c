@@ -25,7 +25,7 @@ static smelt_status run(const void *opts, const char *const *operand, int n, sme
 {
     (void)n;
     const convert_opts *o = opts;
-    return run_conversion("convert", operand[0], operand[1], &o->run, choose, o, err);
+    return run_conversion("convert", operand[0], operand[1], &o->run, false, choose, o, err);
 }
 
 const command cmd_convert = {

@@ -69,7 +69,7 @@ static smelt_status run(const void *opts, const char *const *operand, int n, sme
     (void)n;
     quantize_opts o = *(const quantize_opts *)opts;
     o.mix = operand[2];
-    return run_conversion("quantize", operand[0], operand[1], &o.run, choose, &o, err);
+    return run_conversion("quantize", operand[0], operand[1], &o.run, true, choose, &o, err);
 }
 
 const command cmd_quantize = {

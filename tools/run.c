@@ -64,8 +64,8 @@ static void summary(const smelt_plan *plan, const smelt_stream_stats *stats, dou
            spent > 0 ? (double)stats->bytes_in / spent / 1e6 : 0, resumed);
 }
 
-static smelt_status execute(const smelt_ctx *ctx, const char *stage, smelt_plan *plan, const run_opts *run, choose_fn *choose,
-                            const void *opts, smelt_err *err)
+static smelt_status execute(const smelt_ctx *ctx, const char *stage, smelt_plan *plan, const run_opts *run, bool blocks,
+                            choose_fn *choose, const void *opts, smelt_err *err)
 {
     double start = seconds_now();
     smelt_write_opts write = {.split_bytes = run->split_bytes, .split_tensors = run->split_tensors, .file_type = -1};
@@ -103,8 +103,8 @@ static smelt_status execute(const smelt_ctx *ctx, const char *stage, smelt_plan 
     return SMELT_OK;
 }
 
-smelt_status run_conversion(const char *stage, const char *src, const char *dst, const run_opts *run, choose_fn *choose,
-                            const void *opts, smelt_err *err)
+smelt_status run_conversion(const char *stage, const char *src, const char *dst, const run_opts *run, bool blocks,
+                            choose_fn *choose, const void *opts, smelt_err *err)
 {
     smelt_ctx ctx;
     const smelt_format *format;
@@ -113,6 +113,8 @@ smelt_status run_conversion(const char *stage, const char *src, const char *dst,
     if (run->threads) ctx.threads = (int)run->threads;
     ctx.pre_tokenizer = run->pre;
     SMELT_TRY(format_for_target(&ctx, dst, NULL, &format, err));
+    if (blocks && !format->can_store(SMELT_DT_Q8_0))
+        return smelt_fail(err, SMELT_E_USAGE, "%s cannot hold quantised types; give a target that ends in .gguf", format->title);
     reporter r;
     reporter_start(&r, &ctx, run->quiet);
     smelt_model model;

@@ -29,7 +29,8 @@ typedef struct run_opts {
 typedef smelt_status choose_fn(const smelt_ctx *ctx, const void *opts, smelt_plan *plan, smelt_choice *choices,
                                smelt_write_opts *write, smelt_err *err);
 
-smelt_status run_conversion(const char *stage, const char *src, const char *dst, const run_opts *run, choose_fn *choose,
-                            const void *opts, smelt_err *err);
+/* Opens, chooses, lays out, and writes or shows. `blocks`: the target must be able to hold block types. */
+smelt_status run_conversion(const char *stage, const char *src, const char *dst, const run_opts *run, bool blocks,
+                            choose_fn *choose, const void *opts, smelt_err *err);
 
 #endif

@@ -53,6 +53,7 @@ static const char *guess(const smelt_probe *p)
          "ELF",
          "a program"},
         {"\x89HDF", "an HDF5 file (Keras, TensorFlow); convert it to safetensors first"},
+        {"{", "JSON; give the model's directory"},
         {"ggml", "a GGML file from before GGUF; convert it with an older llama.cpp first"},
         {"ggjt", "a GGML file from before GGUF; convert it with an older llama.cpp first"},
         {"FUGG", "a big-endian GGUF"},
