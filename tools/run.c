@@ -64,8 +64,8 @@ static void summary(const smelt_plan *plan, const smelt_stream_stats *stats, dou
            spent > 0 ? (double)stats->bytes_in / spent / 1e6 : 0, resumed);
 }
 
-static smelt_status execute(const smelt_ctx *ctx, const char *stage, smelt_plan *plan, const run_opts *run, bool blocks,
-                            choose_fn *choose, const void *opts, smelt_err *err)
+static smelt_status execute(const smelt_ctx *ctx, const char *stage, smelt_plan *plan, const run_opts *run, choose_fn *choose,
+                            const void *opts, smelt_err *err)
 {
     double start = seconds_now();
     smelt_write_opts write = {.split_bytes = run->split_bytes, .split_tensors = run->split_tensors, .file_type = -1};
