@@ -319,7 +319,9 @@ smelt_status sink_open(const char *target, bool dir, bool keep, smelt_sink **out
         else if (flock(s->journal_fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
             st = smelt_fail(err, SMELT_E_USAGE, "another run is writing this target");
         struct stat at;
-        if (st == SMELT_OK && (fstat(s->journal_fd, &at) != 0 || !at.st_nlink))
+        if (st == SMELT_OK && fstat(s->journal_fd, &at) != 0)
+            st = smelt_fail_errno(err, "cannot look at '%s'", s->journal);
+        else if (st == SMELT_OK && !at.st_nlink)
             st = smelt_fail(err, SMELT_E_USAGE, "another run has just written this target; start again");
         /* Without a journal nobody knows what the leftovers are. */
         else if (st == SMELT_OK && !at.st_size)
