@@ -186,6 +186,10 @@ static const struct {
 } cases[] = {
     {"safetensors to safetensors", "tiny-llama/model.safetensors", "out.safetensors", smelt_convert, {.type = "f16"}},
     {"safetensors to PyTorch", "tiny-llama/model.safetensors", "out.pt", smelt_convert, {.type = "bf16"}},
+    {"directory to GGUF", "tiny-llama", "out.gguf", smelt_convert, {0}},
+    {"directory to quantised GGUF", "tiny-llama", "out.gguf", smelt_quantize, {.type = "Q4_0"}},
+    {"directory to split GGUF", "tiny-llama", "out.gguf", smelt_quantize, {.type = "Q8_0", .split_tensors = 7}},
+    {"directory to directory", "tiny-llama", "out", smelt_convert, {.split_bytes = 100000}},
     {"PyTorch to safetensors", "torch_zip/small.pt", "out.safetensors", smelt_convert, {0}},
 };
 

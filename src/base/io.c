@@ -457,8 +457,12 @@ smelt_status sink_commit(smelt_sink *s, smelt_err *err)
     } else
         /* The first file last: it is the one that programs open, and until it is there the set does not seem complete. */
         for (size_t i = s->n; i-- > 0;)
-            if (rename(s->files[i].partial, s->files[i].final) != 0)
-                return smelt_fail_errno(err, "cannot rename to '%s'", s->files[i].final);
+            if (rename(s->files[i].partial, s->files[i].final) != 0) {
+                smelt_status st = smelt_fail_errno(err, "cannot rename to '%s'", s->files[i].final);
+                while (++i < s->n)
+                    rename(s->files[i].final, s->files[i].partial);
+                return st;
+            }
     s->committed = true;
     unlink(s->journal);
     char *parent = path_dir(&s->arena, s->target);
