@@ -256,22 +256,17 @@ static smelt_status read(const smelt_ctx *ctx, const char *path, smelt_model *m,
     return st;
 }
 
-/* The torch name of the type that most bytes have: what config.json says the weights are. */
+/* The torch name of the float type that most elements have: what config.json says the weights are. */
 static const char *main_dtype(const smelt_model *out, const smelt_dtype *types)
 {
-    static const struct {
-        smelt_dtype dtype;
-        const char *name;
-    } names[] = {{SMELT_DT_F32, "float32"}, {SMELT_DT_F16, "float16"}, {SMELT_DT_BF16, "bfloat16"}, {SMELT_DT_F64, "float64"}};
-    uint64_t most = 0;
-    const char *name = "float32";
-    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
-        uint64_t total = 0, n;
-        for (size_t i = 0; i < out->n_tensors; i++)
-            if (types[i] == names[k].dtype && shape_elems(&out->tensors[i].shape, &n)) total += n;
-        if (total > most) most = total, name = names[k].name;
+    uint64_t total[SMELT_DT_COUNT] = {0}, n;
+    smelt_dtype best = SMELT_DT_F32;
+    for (size_t i = 0; i < out->n_tensors; i++) {
+        const smelt_dtype_row *row = smelt_dtype_get(types[i]);
+        if (row->kind == SMELT_KIND_FLOAT && row->torch_name && shape_elems(&out->tensors[i].shape, &n)) total[types[i]] += n;
+        if (total[types[i]] > total[best]) best = types[i];
     }
-    return name;
+    return smelt_dtype_get(best)->torch_name;
 }
 
 static smelt_status add_json(smelt_layout *l, const char *name, const json_t *value, smelt_err *err)

@@ -28,33 +28,12 @@ typedef struct pk_global {
 } pk_global;
 
 static const pk_dtype dtypes[] = {
-    {"float32", "FloatStorage", SMELT_DT_F32},
-    {"float64", "DoubleStorage", SMELT_DT_F64},
-    {"float16", "HalfStorage", SMELT_DT_F16},
-    {"bfloat16", "BFloat16Storage", SMELT_DT_BF16},
-    {"float8_e4m3fn", NULL, SMELT_DT_F8_E4M3},
-    {"float8_e5m2", NULL, SMELT_DT_F8_E5M2},
-    {"float8_e8m0fnu", NULL, SMELT_DT_F8_E8M0},
-    {"float8_e4m3fnuz", NULL, SMELT_DT_F8_E4M3FNUZ},
-    {"float8_e5m2fnuz", NULL, SMELT_DT_F8_E5M2FNUZ},
-    {"complex64", "ComplexFloatStorage", SMELT_DT_C64},
-    {"complex128", "ComplexDoubleStorage", SMELT_DT_C128},
-    {"bool", "BoolStorage", SMELT_DT_BOOL},
-    {"uint8", "ByteStorage", SMELT_DT_U8},
-    {"int8", "CharStorage", SMELT_DT_I8},
-    {"uint16", NULL, SMELT_DT_U16},
-    {"int16", "ShortStorage", SMELT_DT_I16},
-    {"uint32", NULL, SMELT_DT_U32},
-    {"int32", "IntStorage", SMELT_DT_I32},
-    {"uint64", NULL, SMELT_DT_U64},
-    {"int64", "LongStorage", SMELT_DT_I64},
+#define SMELT_DTYPE(id, name, kind, elems, bytes, gguf, st, torch, storage) {(torch), (storage), SMELT_DT_##id},
+#include "ir/dtype.def"
+#undef SMELT_DTYPE
     /* Settings beside the weights may name these; a tensor of them is refused. */
-    {"complex32", NULL, SMELT_DT_COUNT},
-    {"float4_e2m1fn_x2", NULL, SMELT_DT_COUNT},
-    {"qint8", NULL, SMELT_DT_COUNT},
-    {"quint8", NULL, SMELT_DT_COUNT},
-    {"qint32", NULL, SMELT_DT_COUNT},
-    {"quint4x2", NULL, SMELT_DT_COUNT},
+    {"complex32", NULL, SMELT_DT_COUNT}, {"float4_e2m1fn_x2", NULL, SMELT_DT_COUNT}, {"qint8", NULL, SMELT_DT_COUNT},
+    {"quint8", NULL, SMELT_DT_COUNT},    {"qint32", NULL, SMELT_DT_COUNT},           {"quint4x2", NULL, SMELT_DT_COUNT},
     {"quint2x4", NULL, SMELT_DT_COUNT},
 };
 enum { N_DTYPES = sizeof dtypes / sizeof *dtypes };
@@ -65,7 +44,7 @@ static const pk_dtype untyped = {"untyped", "UntypedStorage", SMELT_DT_U8}, type
 const pk_dtype *pk_dtype_for(smelt_dtype dtype)
 {
     for (size_t i = 0; i < N_DTYPES; i++)
-        if (dtypes[i].dtype == dtype && dtype != SMELT_DT_COUNT) return &dtypes[i];
+        if (dtypes[i].dtype == dtype && dtypes[i].name && dtype != SMELT_DT_COUNT) return &dtypes[i];
     return NULL;
 }
 
@@ -341,6 +320,7 @@ static smelt_status find_global(pk *m, const char *module, size_t module_len, co
         }
     if (bytes_eq(module, module_len, "torch"))
         for (size_t i = 0; i < N_DTYPES; i++) {
+            if (!dtypes[i].name) continue;
             bool is_class = dtypes[i].storage && bytes_eq(name, name_len, dtypes[i].storage);
             if (!is_class && !bytes_eq(name, name_len, dtypes[i].name)) continue;
             *out = (pk_value){.tag = is_class ? PK_CLASS : PK_DTYPE, .v.dtype = &dtypes[i]};

@@ -102,20 +102,10 @@ bool safetensors_can_store(smelt_dtype dtype) { return smelt_dtype_get(dtype)->s
 smelt_status safetensors_project(const smelt_ctx *ctx, const smelt_model *model, smelt_model *out, smelt_err *err)
 {
     (void)ctx;
-    for (size_t i = 0; i < model->n_tensors; i++) {
-        const smelt_tensor *t = &model->tensors[i];
-        const char *name = t->name;
-        if (model->arch) SMELT_TRY(arch_hf_name(model, t, &out->arena, &name, err));
-        if (!name) continue;
-        if (strcmp(name, SAFETENSORS_META_MEMBER) == 0)
-            return smelt_fail(err, SMELT_E_UNSUPPORTED, "a tensor with the name '%s' cannot be stored in safetensors", name);
-        SMELT_TRY(model_add(out, name, strlen(name), t->view, t->file, t->offset, err));
-        smelt_tensor *added = &out->tensors[out->n_tensors - 1];
-        added->origin = t->origin;
-        added->role = t->role;
-        added->part = t->part;
-        added->layer = t->layer;
-    }
+    SMELT_TRY(arch_project_hf(model, out, err));
+    if (model_find(out, SAFETENSORS_META_MEMBER))
+        return smelt_fail(err, SMELT_E_UNSUPPORTED, "a tensor with the name '%s' cannot be stored in safetensors",
+                          SAFETENSORS_META_MEMBER);
     return SMELT_OK;
 }
 

@@ -410,18 +410,7 @@ static smelt_status torch_zip_read(const smelt_ctx *ctx, const char *path, smelt
 static smelt_status torch_zip_project(const smelt_ctx *ctx, const smelt_model *model, smelt_model *out, smelt_err *err)
 {
     (void)ctx;
-    for (size_t i = 0; i < model->n_tensors; i++) {
-        const smelt_tensor *t = &model->tensors[i];
-        const char *name = t->name;
-        if (model->arch) SMELT_TRY(arch_hf_name(model, t, &out->arena, &name, err));
-        if (!name) continue;
-        SMELT_TRY(model_add(out, name, strlen(name), t->view, t->file, t->offset, err));
-        smelt_tensor *added = &out->tensors[out->n_tensors - 1];
-        added->role = t->role;
-        added->part = t->part;
-        added->layer = t->layer;
-    }
-    return SMELT_OK;
+    return arch_project_hf(model, out, err);
 }
 
 static bool torch_zip_can_store(smelt_dtype dtype) { return pk_dtype_for(dtype) != NULL; }

@@ -114,6 +114,23 @@ smelt_status arch_hf_name(const smelt_model *m, const smelt_tensor *t, smelt_are
     return *out ? SMELT_OK : smelt_oom(err);
 }
 
+smelt_status arch_project_hf(const smelt_model *m, smelt_model *out, smelt_err *err)
+{
+    for (size_t i = 0; i < m->n_tensors; i++) {
+        const smelt_tensor *t = &m->tensors[i];
+        const char *name;
+        SMELT_TRY(arch_hf_name(m, t, &out->arena, &name, err));
+        if (!name) continue;
+        SMELT_TRY(model_add(out, name, strlen(name), t->view, t->file, t->offset, err));
+        smelt_tensor *added = &out->tensors[out->n_tensors - 1];
+        added->origin = t->origin;
+        added->role = t->role;
+        added->part = t->part;
+        added->layer = t->layer;
+    }
+    return SMELT_OK;
+}
+
 smelt_status arch_fit(smelt_model *m, const smelt_arch *arch, arch_found *found, smelt_err *err)
 {
     uint64_t layers = hp_u64(&m->hp, SMELT_HP_LAYERS);

@@ -98,6 +98,9 @@ smelt_status arch_to_gguf(const smelt_model *model, const smelt_tensor *tensor, 
 /* Name of a canonical tensor in a Hugging Face checkpoint; NULL through *out if it is stored in GGUF only. */
 smelt_status arch_hf_name(const smelt_model *model, const smelt_tensor *tensor, smelt_arena *arena, const char **out,
                           smelt_err *err);
+/* Adds the model's tensors to `out` under their Hugging Face names, in the model's order; what exists in GGUF only is left out.
+ * Without a family the names are the tensors' own. For a format's project. */
+smelt_status arch_project_hf(const smelt_model *model, smelt_model *out, smelt_err *err);
 /* Appends the architecture's GGUF keys, general.file_type among them, in llama.cpp's order. */
 smelt_status arch_gguf_keys(const smelt_model *model, int file_type, smelt_meta *out, smelt_err *err);
 /* A config.json for the model: the source's own where there is one, else made from the hyperparameters. NEW. `dtype` is the

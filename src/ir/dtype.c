@@ -4,8 +4,8 @@
 #include <strings.h>
 
 static const smelt_dtype_row rows[SMELT_DT_COUNT] = {
-#define SMELT_DTYPE(id, name, kind, elems, bytes, gguf, st, torch) \
-    [SMELT_DT_##id] = {name, SMELT_KIND_##kind, elems, bytes, gguf, st, torch},
+#define SMELT_DTYPE(id, name, kind, elems, bytes, gguf, st, torch, storage) \
+    [SMELT_DT_##id] = {name, SMELT_KIND_##kind, elems, bytes, gguf, st, torch, storage},
 #include "ir/dtype.def"
 #undef SMELT_DTYPE
 };
@@ -36,16 +36,6 @@ bool smelt_dtype_by_st(const char *name, smelt_dtype *out)
 {
     for (int i = 0; i < SMELT_DT_COUNT; i++)
         if (rows[i].st_name && strcmp(rows[i].st_name, name) == 0) {
-            *out = (smelt_dtype)i;
-            return true;
-        }
-    return false;
-}
-
-bool smelt_dtype_by_torch(const char *name, size_t len, smelt_dtype *out)
-{
-    for (int i = 0; i < SMELT_DT_COUNT; i++)
-        if (rows[i].torch_name && strlen(rows[i].torch_name) == len && memcmp(rows[i].torch_name, name, len) == 0) {
             *out = (smelt_dtype)i;
             return true;
         }

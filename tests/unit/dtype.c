@@ -21,7 +21,6 @@ static void every_row_is_found_under_each_of_its_names_and_only_there(void **sta
         assert_true(smelt_dtype_by_name(upper, &found) && (int)found == d);
         if (r->gguf_id >= 0) assert_true(smelt_dtype_by_gguf((uint32_t)r->gguf_id, &found) && (int)found == d);
         if (r->st_name) assert_true(smelt_dtype_by_st(r->st_name, &found) && (int)found == d);
-        if (r->torch_name) assert_true(smelt_dtype_by_torch(r->torch_name, strlen(r->torch_name), &found) && (int)found == d);
         assert_true(r->elems > 0 && r->bytes > 0);
         assert_true((r->kind == SMELT_KIND_BLOCK) == (r->elems > 1 && r->gguf_id >= 0));
     }
@@ -36,8 +35,6 @@ static void ids_that_left_the_format_are_no_types(void **state)
         assert_false(smelt_dtype_by_gguf(gone[i], &found));
     assert_false(smelt_dtype_by_name("", &found));
     assert_false(smelt_dtype_by_st("f32", &found));
-    assert_false(smelt_dtype_by_torch("FloatStorageX", 13, &found));
-    assert_false(smelt_dtype_by_torch("Float", 5, &found));
 }
 
 static void bytes_are_those_of_whole_blocks_within_64_bits(void **state)
