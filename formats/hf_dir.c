@@ -9,6 +9,7 @@
 #include "formats/hf_dir.h"
 #include "formats/safetensors_write.h"
 #include "formats/tokenizer_hf.h"
+#include "formats/tokenizer_write.h"
 #include "vocab/vocab.h"
 
 enum { CONFIG_LIMIT = 64 << 20 };
@@ -293,7 +294,6 @@ static int config_tokens(json_t *config, const smelt_vocab *v)
 static smelt_status layout(const smelt_ctx *ctx, const smelt_model *model, const smelt_model *out, const smelt_dtype *types,
                            const char *target, const smelt_write_opts *opts, smelt_layout *l, smelt_err *err)
 {
-    (void)ctx;
     (void)target;
     l->dir = true;
     if (model->meta_complete && !model->arch)
@@ -307,6 +307,15 @@ static smelt_status layout(const smelt_ctx *ctx, const smelt_model *model, const
         smelt_status st = bad ? smelt_oom(err) : add_json(l, "config.json", config, err);
         json_decref(config);
         if (st != SMELT_OK) return st;
+    }
+    if (!model_side_find(model, "tokenizer.json") && !model_side_find(model, "tokenizer.model") &&
+        !model_side_find(model, "vocab.json")) {
+        smelt_side_file *files;
+        size_t n;
+        SMELT_TRY(hf_vocab_write(ctx, model, &l->arena, &files, &n, err));
+        for (size_t i = 0; i < n; i++)
+            if (!model_side_find(model, files[i].name))
+                SMELT_TRY(layout_add_file(l, files[i].name, files[i].data, files[i].size, files[i].size, NULL, err));
     }
     for (size_t i = 0; i < model->n_side; i++)
         SMELT_TRY(

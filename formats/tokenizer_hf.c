@@ -4,6 +4,7 @@
 
 #include "base/io.h"
 #include "spm.h"
+#include "vocab/letters.h"
 #include "vocab/pretoken.h"
 
 /* Sizes of files as they are found in the wild, many times over. */
@@ -327,25 +328,6 @@ static smelt_status keep(hf_files *f, smelt_str in, smelt_str *out)
     return out->p ? SMELT_OK : smelt_oom(f->err);
 }
 
-/* The byte that a letter of the byte-level alphabet stands for; -1 for other characters. Source: GPT-2's encoder.py. */
-static int byte_of_letter(uint32_t c)
-{
-    if ((c >= 0x21 && c <= 0x7E) || (c >= 0xA1 && c <= 0xAC) || (c >= 0xAE && c <= 0xFF)) return (int)c;
-    if (c < 0x100 || c > 0x143) return -1;
-    c -= 0x100; /* the rest, in order: 0..0x20, 0x7F..0xA0, 0xAD */
-    return c <= 0x20 ? (int)c : c <= 0x42 ? (int)c - 0x21 + 0x7F : 0xAD;
-}
-
-static uint32_t next_char(const char *p, size_t *len)
-{
-    unsigned char c = (unsigned char)*p;
-    *len = c < 0x80 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
-    uint32_t v = *len == 1 ? c : c & (0x7FU >> *len);
-    for (size_t i = 1; i < *len; i++)
-        v = v << 6 | ((unsigned char)p[i] & 0x3F);
-    return v;
-}
-
 /* What a byte-level decoder makes of a token: bytes if all its characters are letters of the alphabet, else the text itself.
  * Bytes that are not UTF-8 become U+FFFD, one for each longest invalid sequence. */
 static smelt_status byte_decode(hf_files *f, smelt_str in, smelt_str *out)
@@ -354,7 +336,7 @@ static smelt_status byte_decode(hf_files *f, smelt_str in, smelt_str *out)
     if (!bytes) return smelt_oom(f->err);
     size_t n = 0, len;
     for (size_t i = 0; i < in.n; i += len) {
-        int b = byte_of_letter(next_char(in.p + i, &len));
+        int b = byte_of_letter(utf8_char(in.p + i, &len));
         if (b < 0) return keep(f, in, out);
         bytes[n++] = (char)b;
     }

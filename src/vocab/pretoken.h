@@ -18,7 +18,7 @@ typedef struct smelt_pretoken_shape {
     const char *steps;      /* canonical, see pretoken_regex for the patterns in it */
     const char *normalizer; /* "", "nfc" or anything else, which no row has */
     bool ignore_merges;
-    bool digits_alone; /* no token joins a digit to something else, so that cutting digits apart changes nothing */
+    bool digits_alone; /* no token joins a digit to something else: it was trained on text with digits cut apart */
     bool (*has_token)(const void *user, const char *text, size_t n);
     const void *user;
 } smelt_pretoken_shape;

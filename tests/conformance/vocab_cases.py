@@ -21,12 +21,19 @@ def added(content, id, special=True, **flags):
             "special": special} | flags
 
 
+def plain(content, special=True):
+    return {k: v for k, v in added(content, 0, special).items() if k != "id"}
+
+
 BPE_CONFIG = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<|begin_of_text|>", "eos_token": "<|end_of_text|>",
               "model_max_length": 1000000000000000019884624838656, "chat_template": TEMPLATE}
 
 
 def bpe(d: Path):
-    write(d / "tokenizer.json", bpe_json())
+    """As LLaMA 3's directories are."""
+    t = bpe_json()
+    t["added_tokens"] = [a for a in t["added_tokens"] if a["content"] not in ("é", "▁under")]  # GGUF cannot hold them
+    write(d / "tokenizer.json", t)
     write(d / "tokenizer_config.json", BPE_CONFIG)
     return {"vocab_size": 1511, "bos_token_id": 1500, "eos_token_id": [1501, 1502], "pad_token_id": 1503}
 
@@ -130,12 +137,23 @@ def spm_added(d: Path):
     spm(d)
     write(d / "added_tokens.json", {"<new>": 1000, "<pad>": 1001, "<far>": 99999})
     write(d / "tokenizer_config.json", {
-        "tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": {"content": "</s>"}, "unk_token": "<unk>",
+        "tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": {"__type": "AddedToken"} | plain("</s>"), "unk_token": "<unk>",
         "pad_token": None, "add_bos_token": True, "add_eos_token": False, "legacy": False, "add_prefix_space": True,
-        "added_tokens_decoder": {"0": added("<unk>", 0), "1": added("<s>", 1), "2": added("</s>", 2),
-                                 "1001": added("<|im|>", 0, special=False), "1002": added("▁two▁words", 0, special=False)},
+        "added_tokens_decoder": {"0": plain("<unk>"), "1": plain("<s>"), "2": plain("</s>"),
+                                 "1001": plain("<|im|>", False), "1002": plain("▁two▁words", False)},
         "chat_template": TEMPLATE})
     return {"vocab_size": 1013, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 5000}
+
+
+def spm_llama(d: Path):
+    """As LLaMA 2's directories are, with a few tokens behind the model's own."""
+    spm(d)
+    tokens = {0: plain("<unk>"), 1: plain("<s>"), 2: plain("</s>"), 1000: plain("<|im_start|>"), 1001: plain("<two  words>", False)}
+    write(d / "tokenizer_config.json", {
+        "tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "</s>",
+        "add_bos_token": True, "add_eos_token": False, "legacy": False, "chat_template": TEMPLATE,
+        "added_tokens_decoder": {str(k): v for k, v in tokens.items()}})
+    return {"vocab_size": 1009, "bos_token_id": 1, "eos_token_id": 2}
 
 
 def spm_cut(d: Path):
@@ -176,7 +194,7 @@ def llama_json_added(d: Path):
 
 
 CASES = {f.__name__: f for f in (bpe, bpe_no_config, bpe_objects, bpe_eos_template, bpe_templates, bpe_jinja, bpe_chat_json,
-                                 bpe_named_special, bpe_slow, granite, spm, spm_added, spm_cut, code_llama, llama_json,
+                                 bpe_named_special, bpe_slow, granite, spm, spm_added, spm_llama, spm_cut, code_llama, llama_json,
                                  llama_json_added)}
 
 
