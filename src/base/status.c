@@ -1,4 +1,4 @@
-#include "base/status.h"
+#include "base/bytes.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -44,7 +44,16 @@ static void mark_cut(char *buf, size_t size)
     memcpy(buf + at, mark, sizeof mark);
 }
 
-/* Messages quote names from untrusted files; what a terminal would obey must not come through. */
+/* Bytes of the UTF-8 character at `p`, 0 if there is none. */
+static size_t character(const char *p, size_t left)
+{
+    for (size_t n = 1; n <= 4 && n <= left; n++)
+        if (utf8_valid(p, n)) return n;
+    return 0;
+}
+
+/* Messages quote names from untrusted files, and cut them: what a terminal would obey, and what is no UTF-8, must not come
+ * through. */
 static void vset(char *buf, size_t size, const char *fmt, va_list args)
 {
     int n = vsnprintf(buf, size, fmt, args);
@@ -52,8 +61,17 @@ static void vset(char *buf, size_t size, const char *fmt, va_list args)
         buf[0] = 0;
     else if ((size_t)n >= size)
         mark_cut(buf, size);
-    for (char *p = buf; *p; p++)
-        if (((unsigned char)*p < 0x20 && *p != '\n') || *p == 0x7F) *p = '?';
+    for (char *p = buf, *end = buf + strlen(buf); p < end;) {
+        size_t len = character(p, (size_t)(end - p));
+        const unsigned char c = (unsigned char)*p, next = (unsigned char)p[1];
+        if (len == 0 || (c < 0x20 && c != '\n') || c == 0x7F)
+            *p++ = '?';
+        else if (c == 0xC2 && next < 0xA0) { /* the control characters above ASCII */
+            *p++ = '?';
+            *p++ = '?';
+        } else
+            p += len;
+    }
 }
 
 void smelt_err_set(smelt_err *err, smelt_status code, uint64_t offset, const char *fmt, ...)

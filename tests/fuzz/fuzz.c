@@ -189,10 +189,10 @@ int fuzz_reader(const smelt_format *format, const char *suffix, const uint8_t *d
 static bool plain(const char *name, size_t n)
 {
     if (!n || n > 64 || name[0] == '.') return false;
-    for (size_t i = 0; i < n; i++)
-        if (!((name[i] >= 'a' && name[i] <= 'z') || (name[i] >= 'A' && name[i] <= 'Z') || (name[i] >= '0' && name[i] <= '9') ||
-              strchr("._-", name[i])))
-            return false;
+    for (size_t i = 0; i < n; i++) {
+        bool letter = (name[i] >= 'a' && name[i] <= 'z') || (name[i] >= 'A' && name[i] <= 'Z');
+        if (!letter && !(name[i] >= '0' && name[i] <= '9') && name[i] != '.' && name[i] != '_' && name[i] != '-') return false;
+    }
     return true;
 }
 

@@ -61,6 +61,16 @@ static void control_characters_never_reach_a_terminal(void **state)
     assert_string_equal(err.where, "?]0;title?");
 }
 
+static void what_is_no_utf8_becomes_question_marks(void **state)
+{
+    (void)state;
+    smelt_err err = {0};
+    smelt_fail(&err, SMELT_E_CORRUPT, "'%s' '%.2s' '%s'", "caf\xC3\xA9 \xFF", "a\xC3\xA9",
+               "\xC2\x9B"
+               "2J");
+    assert_string_equal(err.text, "'caf\xC3\xA9 ?' 'a?' '??2J'");
+}
+
 static void long_messages_are_cut_between_characters_and_marked(void **state)
 {
     (void)state;
@@ -119,6 +129,7 @@ int main(void)
         cmocka_unit_test(the_systems_reason_is_said_in_words),
         cmocka_unit_test(places_nest_from_the_outside),
         cmocka_unit_test(control_characters_never_reach_a_terminal),
+        cmocka_unit_test(what_is_no_utf8_becomes_question_marks),
         cmocka_unit_test(long_messages_are_cut_between_characters_and_marked),
         cmocka_unit_test(lines_are_added_until_the_text_is_full),
         cmocka_unit_test(every_status_has_a_text_and_an_exit_code_of_the_contract),

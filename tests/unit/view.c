@@ -36,7 +36,7 @@ static uint8_t *make_data(uint64_t *rng, uint64_t bytes)
 
 static const smelt_view *make_view(smelt_arena *arena, uint64_t *rng, smelt_dtype dtype, smelt_shape shape, uint8_t **data)
 {
-    uint64_t elems, bytes;
+    uint64_t elems, bytes = 0;
     const smelt_view *view;
     assert_true(shape_elems(&shape, &elems) && smelt_dtype_bytes(dtype, elems, &bytes));
     *data = make_data(rng, bytes);
