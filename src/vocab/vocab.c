@@ -7,10 +7,10 @@ void vocab_init(smelt_vocab *v)
         v->special[i] = v->add_special[i] = -1;
 }
 
-void vocab_fact(smelt_vocab *v, int kind, smelt_special special)
+void vocab_fact(smelt_vocab *v, smelt_fact_kind kind, smelt_special special)
 {
     for (size_t i = 0; i < v->n_facts; i++)
-        if ((int)v->facts[i].kind == kind && v->facts[i].special == special) return;
+        if (v->facts[i].kind == kind && v->facts[i].special == special) return;
     if (v->n_facts == SMELT_MAX_FACTS) return;
     v->facts[v->n_facts].kind = kind;
     v->facts[v->n_facts++].special = special;

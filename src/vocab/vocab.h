@@ -33,9 +33,17 @@ typedef struct smelt_template {
     smelt_str text;
 } smelt_template;
 
+typedef enum smelt_fact_kind {
+    SMELT_FACT_SPECIAL,
+    SMELT_FACT_ADD,
+    SMELT_FACT_TEMPLATES,
+    SMELT_FACT_LOWERCASE,
+    SMELT_FACT_STRIP_ACCENTS
+} smelt_fact_kind;
+
 /* What a vocabulary says beyond its tokens, in the order in which it was said: GGUF files list it in that order. */
 typedef struct smelt_vocab_fact {
-    enum { SMELT_FACT_SPECIAL, SMELT_FACT_ADD, SMELT_FACT_TEMPLATES, SMELT_FACT_LOWERCASE, SMELT_FACT_STRIP_ACCENTS } kind;
+    smelt_fact_kind kind;
     smelt_special special; /* of SPECIAL (its id) and ADD (whether encoding adds it) */
 } smelt_vocab_fact;
 
@@ -61,7 +69,7 @@ typedef struct smelt_vocab {
 } smelt_vocab;
 
 /* Appends a fact unless it is there. */
-void vocab_fact(smelt_vocab *vocab, int kind, smelt_special special);
+void vocab_fact(smelt_vocab *vocab, smelt_fact_kind kind, smelt_special special);
 /* An empty vocabulary: nothing said. */
 void vocab_init(smelt_vocab *vocab);
 
