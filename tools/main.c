@@ -61,6 +61,20 @@ static int complain(const smelt_err *err, smelt_status st)
     return smelt_status_exit_code(st);
 }
 
+static smelt_status flush_output(smelt_err *err)
+{
+    bool bad = fflush(stdout) != 0 || ferror(stdout);
+    return bad ? smelt_fail_errno(err, "cannot write to standard output") : SMELT_OK;
+}
+
+/* Ends a command that only printed. */
+static int printed(void)
+{
+    smelt_err err = {0};
+    smelt_status st = flush_output(&err);
+    return st == SMELT_OK ? 0 : complain(&err, st);
+}
+
 static int run(const command *c, int argc, char **argv)
 {
     smelt_err err = {0};
@@ -75,7 +89,7 @@ static int run(const command *c, int argc, char **argv)
     else if (st == SMELT_OK)
         st = c->run(opts, operand, n, &err);
     free(opts);
-    if (st == SMELT_OK && (fflush(stdout) != 0 || ferror(stdout))) st = smelt_fail_errno(&err, "cannot write to standard output");
+    if (st == SMELT_OK) st = flush_output(&err);
     int code = st == SMELT_OK ? 0 : complain(&err, st);
     if (st == SMELT_E_USAGE) fprintf(stderr, "'smelt %s --help' tells how\n", c->name);
     /* Whoever waits for us is to see that a signal ended this. */
@@ -92,11 +106,11 @@ int main(int argc, char **argv)
     const char *name = argv[1];
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || (strcmp(name, "help") == 0 && argc == 2)) {
         usage(stdout);
-        return 0;
+        return printed();
     }
     if (strcmp(name, "--version") == 0) {
         printf("smelt %s\n", smelt_version());
-        return 0;
+        return printed();
     }
     const command *c = find(strcmp(name, "help") == 0 ? argv[2] : name);
     if (!c) {
@@ -107,7 +121,7 @@ int main(int argc, char **argv)
     }
     if (strcmp(name, "help") == 0) {
         command_usage(c);
-        return 0;
+        return printed();
     }
     return run(c, argc - 2, argv + 2);
 }
