@@ -24,6 +24,14 @@ static smelt_status read_string(smelt_cur *c, const char *what, smelt_str *out)
     return SMELT_OK;
 }
 
+static smelt_status read_text(smelt_cur *c, const char *key, smelt_str *out)
+{
+    uint64_t at = c->base + c->pos;
+    SMELT_TRY(read_string(c, "a string", out));
+    if (utf8_valid(out->p, out->n)) return SMELT_OK;
+    return smelt_fail_at(c->err, SMELT_E_CORRUPT, at, "key '%s': the string is no UTF-8", key);
+}
+
 /* Scalars in a file: where the value goes and how wide it is comes from the type. */
 static void set_scalar(smelt_kv *kv, const uint8_t *p)
 {
@@ -70,7 +78,7 @@ static smelt_status read_array(smelt_cur *c, smelt_arena *arena, smelt_kv *kv)
     smelt_str *s = arena_calloc(arena, n, sizeof *s);
     if (!s) return smelt_oom(c->err);
     for (uint64_t i = 0; i < n; i++)
-        SMELT_TRY(read_string(c, "a string in an array", &s[i]));
+        SMELT_TRY(read_text(c, kv->key, &s[i]));
     kv->v.a.data = s;
     return SMELT_OK;
 }
@@ -91,7 +99,7 @@ static smelt_status read_kv(smelt_cur *c, smelt_arena *arena, smelt_kv *kv)
                              type);
     kv->type = (smelt_kv_type)type;
     if (kv->type == SMELT_KV_ARRAY) return read_array(c, arena, kv);
-    if (kv->type == SMELT_KV_STR) return read_string(c, "a string value", &kv->v.s);
+    if (kv->type == SMELT_KV_STR) return read_text(c, kv->key, &kv->v.s);
     const uint8_t *p;
     SMELT_TRY(cur_bytes(c, kv_type_size(kv->type), "a value", &p));
     if (kv->type == SMELT_KV_BOOL && *p > 1)
@@ -136,6 +144,9 @@ static smelt_status read_info(smelt_cur *c, tensor_info *t)
     t->at = c->base + c->pos;
     SMELT_TRY(read_string(c, "a tensor's name", &t->name));
     int shown = (int)(t->name.n < 64 ? t->name.n : 64);
+    if (t->name.n > GGUF_MAX_NAME)
+        return smelt_fail_at(c->err, SMELT_E_LIMIT, t->at, "the name '%.*s…' has %" PRIu64 " bytes, at most %d are possible", shown,
+                             t->name.p, t->name.n, GGUF_MAX_NAME);
     SMELT_TRY(cur_u32(c, "a tensor's number of dimensions", &n_dims));
     if (n_dims > GGUF_MAX_DIMS)
         return smelt_fail_at(c->err, SMELT_E_LIMIT, c->base + c->pos - 4,
@@ -171,7 +182,9 @@ static smelt_status read_head(smelt_cur *c, gguf_head *h)
 {
     const uint8_t *magic;
     SMELT_TRY(cur_bytes(c, 4, "the magic number", &magic));
-    if (memcmp(magic, "GGUF", 4) != 0) return smelt_fail_at(c->err, SMELT_E_CORRUPT, 0, "the magic number is not GGUF");
+    if (memcmp(magic, "GGUF", 4) != 0)
+        return smelt_fail_at(c->err, SMELT_E_CORRUPT, 0, "the file begins with the bytes %02x %02x %02x %02x, not with GGUF",
+                             magic[0], magic[1], magic[2], magic[3]);
     SMELT_TRY(cur_u32(c, "the version", &h->version));
     if (h->version && (h->version & 0xFFFF) == 0)
         return smelt_fail_at(c->err, SMELT_E_UNSUPPORTED, 4,
@@ -257,8 +270,17 @@ static size_t split_stem(const char *path)
     unsigned no, count;
     int used = 0;
     size_t n = strlen(path), tail = strlen("-00001-of-00003.gguf");
-    if (n <= tail) return 0;
+    if (n <= tail || path[n - 1] != 'f') return 0;
     return sscanf(path + n - tail, "-%5u-of-%5u.ggu%n", &no, &count, &used) == 2 && used == (int)tail - 1 ? n - tail : 0;
+}
+
+/* A number that is not negative; `absent` if the key is not there. */
+static smelt_status split_key(const smelt_meta *meta, const char *key, uint64_t absent, uint64_t *out, smelt_err *err)
+{
+    const smelt_kv *kv = meta_find(meta, key);
+    *out = absent;
+    if (!kv || meta_get_u64(meta, key, out)) return SMELT_OK;
+    return smelt_fail(err, SMELT_E_CORRUPT, "%s (%s) is no number of files or tensors", key, kv_type_name(kv->type));
 }
 
 /* The part files of a split model. `m` already has the tensors of one of them if that was the first. */
@@ -283,17 +305,33 @@ static smelt_status read_parts(const char *path, uint64_t count, smelt_model *m,
                               count);
     }
     uint64_t total;
-    if (meta_get_u64(&m->meta, "split.tensors.count", &total) && total != m->n_tensors)
+    SMELT_TRY(split_key(&m->meta, "split.tensors.count", m->n_tensors, &total, err));
+    if (total != m->n_tensors)
         return smelt_fail(err, SMELT_E_MISMATCH, "the parts have %zu tensors, split.tensors.count says %" PRIu64, m->n_tensors,
                           total);
+    return SMELT_OK;
+}
+
+/* Number of files that a model is split into, which the first of them says; 1 (some write 0) for a whole one. */
+static smelt_status split_count(const smelt_meta *meta, uint64_t *count, smelt_err *err)
+{
+    uint64_t no = 0;
+    SMELT_TRY(split_key(meta, "split.count", 1, count, err));
+    if (*count < 2) return SMELT_OK;
+    if (*count > UINT16_MAX) return smelt_fail(err, SMELT_E_CORRUPT, "split.count is %" PRIu64, *count);
+    if (!meta_find(meta, "split.no")) return smelt_fail(err, SMELT_E_CORRUPT, "split.count is there, but split.no is not");
+    SMELT_TRY(split_key(meta, "split.no", 0, &no, err));
+    if (no >= *count) return smelt_fail(err, SMELT_E_CORRUPT, "split.no is %" PRIu64 " with a split.count of %" PRIu64, no, *count);
+    if (no) return smelt_fail(err, SMELT_E_MISMATCH, "this is part %" PRIu64 " of %" PRIu64 "; give the first", no + 1, *count);
     return SMELT_OK;
 }
 
 static smelt_status read(const smelt_ctx *ctx, const char *path, smelt_model *m, smelt_err *err)
 {
     gguf_head h = {0};
-    uint64_t count = 1, no = 0;
+    uint64_t count;
     /* Any part stands for the whole: the first one has the keys. */
+    const char *given = path;
     size_t stem = split_stem(path);
     if (stem) {
         char *first = arena_printf(&m->arena, "%.*s-00001%s", (int)stem, path, path + stem + 6);
@@ -301,12 +339,9 @@ static smelt_status read(const smelt_ctx *ctx, const char *path, smelt_model *m,
         if (path_exists(first)) path = first;
     }
     SMELT_TRY(read_file(path, m, &m->meta, &h, err));
-    meta_get_u64(&m->meta, "split.count", &count);
-    meta_get_u64(&m->meta, "split.no", &no);
-    smelt_status st = SMELT_OK;
-    if (count > 1 && no != 0)
-        st = smelt_fail(err, SMELT_E_MISMATCH, "this is part %" PRIu64 " of %" PRIu64 "; give the first", no + 1, count);
-    if (count > 65535) st = smelt_fail(err, SMELT_E_CORRUPT, "split.count is %" PRIu64, count);
+    smelt_status st = split_count(&m->meta, &count, err);
+    if (st == SMELT_OK && count < 2 && strcmp(path, given) != 0)
+        st = smelt_fail(err, SMELT_E_MISMATCH, "it is not split, so '%s' is no part of it in spite of the names", given);
     if (st == SMELT_OK && count > 1) st = read_parts(path, count, m, err);
     m->variant = count > 1 ? arena_printf(&m->arena, "v%" PRIu32 ", %" PRIu64 " files", h.version, count)
                            : arena_printf(&m->arena, "v%" PRIu32, h.version);
@@ -315,6 +350,9 @@ static smelt_status read(const smelt_ctx *ctx, const char *path, smelt_model *m,
     for (size_t i = 0; i < 3; i++)
         meta_remove(&m->meta, split_keys[i]);
     m->meta_complete = true;
+    const smelt_kv *arch = meta_find(&m->meta, "general.architecture");
+    if (st == SMELT_OK && arch && arch->type != SMELT_KV_STR)
+        st = smelt_fail(err, SMELT_E_CORRUPT, "general.architecture is %s, expected str", kv_type_name(arch->type));
     if (st == SMELT_OK) st = gguf_vocab_get(m, err);
     if (st == SMELT_OK) st = arch_from_gguf(ctx, m, err);
     if (st != SMELT_OK) smelt_err_where(err, "%s", path);

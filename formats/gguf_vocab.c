@@ -87,9 +87,10 @@ static smelt_status get_array(const smelt_meta *meta, const char *key, smelt_kv_
 {
     *out = meta_find(meta, key);
     if (!*out) return SMELT_OK;
-    if ((*out)->type != SMELT_KV_ARRAY || (*out)->v.a.type != type)
-        return smelt_fail(err, SMELT_E_CORRUPT, "%s is %s, expected an array of %s", key, kv_type_name((*out)->type),
-                          kv_type_name(type));
+    const bool array = (*out)->type == SMELT_KV_ARRAY;
+    if (!array || (*out)->v.a.type != type)
+        return smelt_fail(err, SMELT_E_CORRUPT, "%s is %s%s, expected an array of %s", key, array ? "an array of " : "",
+                          kv_type_name(array ? (*out)->v.a.type : (*out)->type), kv_type_name(type));
     if (n && (*out)->v.a.n != n)
         return smelt_fail(err, SMELT_E_CORRUPT, "%s has %" PRIu64 " entries for %zu tokens", key, (*out)->v.a.n, n);
     return SMELT_OK;
