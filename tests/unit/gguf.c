@@ -509,6 +509,7 @@ static void parts_that_do_not_fit_are_refused(void **state)
          SMELT_E_MISMATCH,
          "m-00002-of-65535.gguf' of 65535 is missing"},
         {{{"m.gguf", 0, 2, 2, "a"}}, "m.gguf", SMELT_E_MISMATCH, "not named like NAME-00001-of-00002.gguf"},
+        {{{"m-00001-of-00002.ggux", 0, 2, 2, "a"}}, "m-00001-of-00002.ggux", SMELT_E_MISMATCH, "not named like NAME"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         smelt_model m;
