@@ -222,12 +222,31 @@ def headers(root, cc, cxx, *flags):
             yield "src/smelt.h", 1, f"does not compile as C++: {said}"
 
 
+def errors(root):
+    """docs/errors.md tells of every status in smelt.h, with its number, exit code and meaning, in that order."""
+    header = read(root, "src/smelt.h")
+    want = re.findall(r'X\((\w+), (\d+), (\d+), "([^"]+)"\)', header)
+    page = read(root, "docs/errors.md")
+    got = re.findall(r"^\| `SMELT_(\w+)` \| (\d+) \| (\d+) \| ([^|]+) \|", page, re.M)
+    if not want:
+        yield "src/smelt.h", 1, "no list of statuses found"
+    for row in want:
+        if row not in got:
+            yield "docs/errors.md", 1, "no row | `SMELT_%s` | %s | %s | %s |" % row
+    for row in got:
+        if row not in want:
+            yield "docs/errors.md", 1, "smelt.h has no status SMELT_%s, %s, %s, '%s'" % row
+    if sorted(want) == sorted(got) and want != got:
+        yield "docs/errors.md", 1, "the order is not that of smelt.h"
+
+
 RULES = {
     "layers": layers,
     "banned": banned,
     "names": names,
     "switches": switches,
     "foreign": foreign,
+    "errors": errors,
     "globals": globals_,
     "headers": headers,
 }

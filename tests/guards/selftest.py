@@ -14,6 +14,8 @@ import guards
 
 CC = sys.argv[1] if len(sys.argv) > 1 else "cc"
 
+STATUSES = '#define LIST(X) \\\\\n    X(OK, 0, 0, "done") \\\\\n    X(E_A, 1, 2, "wrong")\n'
+
 # (rule, files, expected): each expected string must be in one of the rule's reports, and there must be as many reports.
 CASES = [
     ("layers", {"src/ir/a.c": '#include "base/b.h"\n#include "smelt.h"\n', "src/base/b.h": "", "src/smelt.h": ""}, []),
@@ -48,6 +50,10 @@ CASES = [
     ("foreign", {"tests/run.py": "# see ../share" + "d/x\n"}, ["tests/run.py:1:"]),
     ("foreign", {"tests/data/vocab.json": '["sess' + 'ion"]\n', "docs/a.md": "static and shared libraries\n"}, []),
     ("foreign", {"tests/conftest.py": 'scope="sess' + 'ion"\n'}, []),
+    ("errors", {"src/smelt.h": STATUSES, "docs/errors.md": "| `SMELT_OK` | 0 | 0 | done |\n| `SMELT_E_A` | 1 | 2 | wrong |\n"}, []),
+    ("errors", {"src/smelt.h": STATUSES, "docs/errors.md": "| `SMELT_OK` | 0 | 0 | done |\n"}, ["no row | `SMELT_E_A` | 1 | 2 | wrong |"]),
+    ("errors", {"src/smelt.h": STATUSES, "docs/errors.md": "| `SMELT_E_A` | 1 | 2 | wrong |\n| `SMELT_OK` | 0 | 0 | done |\n"}, ["the order"]),
+    ("errors", {"src/smelt.h": STATUSES, "docs/errors.md": "| `SMELT_OK` | 0 | 3 | done |\n| `SMELT_E_A` | 1 | 2 | wrong |\n"}, ["no row", "has no status"]),
     ("headers", {"src/smelt.h": "int f(void);\n"}, []),
     ("headers", {"src/smelt.h": "", "src/ir/a.h": "size_t f(void);\n"}, ["src/ir/a.h:1: does not compile alone"]),
     ("headers", {"src/smelt.h": "int f(unknown);\n"}, ["src/smelt.h:1: does not compile alone"]),
