@@ -273,6 +273,7 @@ static smelt_status count_tokens(hf_files *f, size_t have, int64_t *out)
 {
     int64_t want = hf_config_int(f, "vocab_size");
     *out = want < 0 ? (int64_t)have : want;
+    if (!want) return smelt_fail(f->err, SMELT_E_CORRUPT, "config.json has vocab_size 0");
     if (*out > (int64_t)have * PAD_FACTOR + PAD_FREE)
         return smelt_fail(f->err, SMELT_E_CORRUPT, "config.json has vocab_size %" PRId64 ", but the tokenizer only has %zu tokens",
                           want, have);

@@ -119,7 +119,7 @@ def bpe_slow(d: Path):
     write(d / "tokenizer_config.json", {"tokenizer_class": "GPT2Tokenizer", "bos_token": "<|endoftext|>",
                                         "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>", "add_bos_token": False})
     write(d / "added_tokens.json", {"<x>": 1501, "<|y|>": 1502})
-    write(d / "special_tokens_map.json", {"additional_special_tokens": ["<x>", "<z>"], "eos_token": "<|y|>"})
+    write(d / "special_tokens_map.json", {"additional_special_tokens": ["<x>", "<z>"], "sep_token": "<|y|>"})
     return {"vocab_size": 1504, "bos_token_id": 1500, "eos_token_id": 1500}
 
 

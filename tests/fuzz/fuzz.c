@@ -16,7 +16,7 @@
 enum { MAX_TENSORS = 256, MAX_ELEMS = 4096 };
 
 /* This program fails loudly: a broken expectation is a finding. */
-static void demand(bool ok, const char *what)
+void fuzz_demand(bool ok, const char *what)
 {
     if (ok) return;
     fprintf(stderr, "fuzz: %s\n", what);
@@ -54,31 +54,31 @@ static void enter(void)
     const char *dir = getenv("SMELT_FUZZ_DIR");
     if (!dir) dir = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
     snprintf(folder, sizeof folder, "%s/smelt-fuzz-XXXXXX", dir);
-    demand(mkdtemp(folder) != NULL, "cannot make a folder for the inputs");
+    fuzz_demand(mkdtemp(folder) != NULL, "cannot make a folder for the inputs");
     atexit(leave);
 }
 
 static void put(const char *path, const uint8_t *data, size_t size)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    demand(fd >= 0, "cannot write an input");
+    fuzz_demand(fd >= 0, "cannot write an input");
     while (size) {
         ssize_t n = write(fd, data, size);
-        demand(n > 0, "cannot write an input");
+        fuzz_demand(n > 0, "cannot write an input");
         data += n;
         size -= (size_t)n;
     }
     close(fd);
 }
 
-static void check_status(smelt_status st, const smelt_err *err)
+void fuzz_check_status(smelt_status st, const smelt_err *err)
 {
     if (st == SMELT_OK) return;
-    demand(err->code == st, "a status without its message");
-    demand(err->text[0] != 0, "an error without a text");
-    demand(memchr(err->text, 0, sizeof err->text) != NULL, "an error text without an end");
-    demand(utf8_valid(err->text, strlen(err->text)), "an error text that is not UTF-8");
-    demand(utf8_valid(err->where, strlen(err->where)), "a place that is not UTF-8");
+    fuzz_demand(err->code == st, "a status without its message");
+    fuzz_demand(err->text[0] != 0, "an error without a text");
+    fuzz_demand(memchr(err->text, 0, sizeof err->text) != NULL, "an error text without an end");
+    fuzz_demand(utf8_valid(err->text, strlen(err->text)), "an error text that is not UTF-8");
+    fuzz_demand(utf8_valid(err->where, strlen(err->where)), "a place that is not UTF-8");
 }
 
 static volatile uint8_t sink; /* what is read has to go somewhere */
@@ -86,14 +86,14 @@ static volatile uint8_t sink; /* what is read has to go somewhere */
 static void touch(const smelt_tensor *t)
 {
     const smelt_view *v = t->view;
-    demand(v != NULL, "a tensor without a view");
+    fuzz_demand(v != NULL, "a tensor without a view");
     uint64_t rows = view_rows(v), cols = view_cols(v), block = smelt_dtype_get(view_dtype(v))->elems, elems;
-    demand(shape_elems(&t->shape, &elems) && elems == rows * cols, "a tensor's shape is not its view's");
+    fuzz_demand(shape_elems(&t->shape, &elems) && elems == rows * cols, "a tensor's shape is not its view's");
     if (!rows || !cols) return;
     uint64_t n = cols < MAX_ELEMS ? cols : MAX_ELEMS - MAX_ELEMS % block;
     if (!n) n = block;
     uint8_t *dst = malloc(view_col_bytes(v, n) + 1);
-    demand(dst != NULL, "out of memory");
+    fuzz_demand(dst != NULL, "out of memory");
     const uint64_t at[] = {0, rows / 2, rows - 1};
     for (size_t i = 0; i < 3; i++) {
         view_read(v, at[i], 0, n, dst);
@@ -117,15 +117,15 @@ static void check_layout(const smelt_layout *l)
 {
     for (size_t i = 0; i < l->n_tensors; i++) {
         const smelt_out_tensor *a = &l->tensors[i];
-        demand(a->file >= 0 && (size_t)a->file < l->n_files, "a tensor in no file");
+        fuzz_demand(a->file >= 0 && (size_t)a->file < l->n_files, "a tensor in no file");
         const smelt_out_file *f = &l->files[a->file];
-        demand(a->bytes <= f->size && a->offset <= f->size - a->bytes, "a tensor beyond its file's end");
-        demand(a->offset >= f->header_size || !a->bytes, "a tensor inside the header");
+        fuzz_demand(a->bytes <= f->size && a->offset <= f->size - a->bytes, "a tensor beyond its file's end");
+        fuzz_demand(a->offset >= f->header_size || !a->bytes, "a tensor inside the header");
         for (size_t k = i + 1; k < l->n_tensors && k < i + 64; k++) {
             const smelt_out_tensor *b = &l->tensors[k];
-            demand(a->file != b->file || !a->bytes || !b->bytes || a->offset + a->bytes <= b->offset ||
-                       b->offset + b->bytes <= a->offset,
-                   "two tensors on the same bytes");
+            fuzz_demand(a->file != b->file || !a->bytes || !b->bytes || a->offset + a->bytes <= b->offset ||
+                            b->offset + b->bytes <= a->offset,
+                        "two tensors on the same bytes");
         }
     }
 }
@@ -142,7 +142,7 @@ static void lay_out(const smelt_ctx *ctx, smelt_model *model)
         smelt_status st = plan_open(ctx, model, *f, target, &plan, &err);
         if (st == SMELT_OK) st = plan_layout(ctx, &plan, &opts, &err);
         if (st == SMELT_OK) check_layout(&plan.layout);
-        check_status(st, &err);
+        fuzz_check_status(st, &err);
         plan_free(&plan);
     }
 }
@@ -151,7 +151,7 @@ static void start(smelt_ctx *ctx)
 {
     smelt_err err = {0};
     enter();
-    demand(ctx_init(ctx, &err) == SMELT_OK, "no context");
+    fuzz_demand(ctx_init(ctx, &err) == SMELT_OK, "no context");
     ctx->threads = 1;
 }
 
@@ -167,7 +167,7 @@ static void look(const smelt_ctx *ctx, const smelt_format *format, const char *p
         st = format->read(ctx, path, &model, &err);
     } else
         st = source_open(ctx, path, &model, &err);
-    check_status(st, &err);
+    fuzz_check_status(st, &err);
     if (st == SMELT_OK) {
         walk(&model);
         lay_out(ctx, &model);
@@ -196,13 +196,13 @@ static bool plain(const char *name, size_t n)
     return true;
 }
 
-int fuzz_directory(const uint8_t *data, size_t size)
+const char *fuzz_unpack(smelt_ctx *ctx, const uint8_t *data, size_t size)
 {
     static const char mark[] = "=== ";
+    static char dir[300];
     enum { MARK = sizeof mark - 1 };
-    smelt_ctx ctx;
-    char dir[300], path[400];
-    start(&ctx);
+    char path[400];
+    start(ctx);
     snprintf(dir, sizeof dir, "%s/model", folder);
     mkdir(dir, 0700);
     empty(dir);
@@ -220,6 +220,13 @@ int fuzz_directory(const uint8_t *data, size_t size)
         }
         at = next ? end + 1 : size;
     }
+    return dir;
+}
+
+int fuzz_directory(const uint8_t *data, size_t size)
+{
+    smelt_ctx ctx;
+    const char *dir = fuzz_unpack(&ctx, data, size);
     look(&ctx, NULL, dir);
     return 0;
 }
@@ -249,8 +256,8 @@ static smelt_status convert(const smelt_ctx *ctx, smelt_model *model, const smel
 static void same_files(const char *a, const char *b)
 {
     smelt_map *x = NULL, *y = NULL;
-    demand(map_open(a, &x, NULL) == SMELT_OK && map_open(b, &y, NULL) == SMELT_OK, "no output after success");
-    demand(x->size == y->size && (!x->size || memcmp(x->data, y->data, x->size) == 0), "the output depends on the threads");
+    fuzz_demand(map_open(a, &x, NULL) == SMELT_OK && map_open(b, &y, NULL) == SMELT_OK, "no output after success");
+    fuzz_demand(x->size == y->size && (!x->size || memcmp(x->data, y->data, x->size) == 0), "the output depends on the threads");
     map_close(x);
     map_close(y);
 }
@@ -270,20 +277,20 @@ int fuzz_round_trip(const char *suffix, const uint8_t *data, size_t size)
     unlink(one);
     unlink(three);
     smelt_status st = source_open(&ctx, in, &model, &err);
-    check_status(st, &err);
+    fuzz_check_status(st, &err);
     if (st == SMELT_OK) {
-        demand(format_for_target(&ctx, one, NULL, &format, &err) == SMELT_OK, "no format for the target");
+        fuzz_demand(format_for_target(&ctx, one, NULL, &format, &err) == SMELT_OK, "no format for the target");
         st = convert(&ctx, &model, format, one, &err);
-        check_status(st, &err);
-        demand((st == SMELT_OK) == path_exists(one), "status and target disagree");
+        fuzz_check_status(st, &err);
+        fuzz_demand((st == SMELT_OK) == path_exists(one), "status and target disagree");
         ctx.threads = 3;
-        demand(convert(&ctx, &model, format, three, &again) == st, "the status depends on the threads");
+        fuzz_demand(convert(&ctx, &model, format, three, &again) == st, "the status depends on the threads");
     }
     model_free(&model);
     if (st == SMELT_OK) {
         same_files(one, three);
         st = source_open(&ctx, one, &model, &err);
-        demand(st == SMELT_OK, err.text);
+        fuzz_demand(st == SMELT_OK, err.text);
         walk(&model);
         model_free(&model);
     }

@@ -12,6 +12,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int fuzz_reader(const smelt_format *format, const char *suffix, const uint8_t *data, size_t size);
 /* The same for a directory: the input is a sequence of files, each behind a line "=== NAME\n" with a plain name. */
 int fuzz_directory(const uint8_t *data, size_t size);
+/* Only writes such a directory and makes a context. Returns its path, which stays until the next input. */
+const char *fuzz_unpack(smelt_ctx *ctx, const uint8_t *data, size_t size);
+/* Stops the program unless `ok`; and unless a failure has a message that is fit to print. */
+void fuzz_demand(bool ok, const char *what);
+void fuzz_check_status(smelt_status st, const smelt_err *err);
 /* Opens the input, converts it to `suffix` with one and with three threads, compares the bytes, and opens the result. */
 int fuzz_round_trip(const char *suffix, const uint8_t *data, size_t size);
 

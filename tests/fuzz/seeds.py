@@ -190,6 +190,46 @@ dirs = {
 for name, files in dirs.items():
     put("hf_dir", name, folder(files))
 
+# Tokenizer directories: byte-level BPE in its spellings, SentencePiece as a model and as JSON, the older files.
+DATA = os.path.join(HERE, "..", "data", "vocab")
+with open(os.path.join(DATA, "spm.model"), "rb") as f:
+    spm = f.read()
+
+
+def spm_part(number, payload):
+    return bytes([number << 3 | 2, len(payload)]) + payload
+
+
+def spm_piece(text, score, kind):
+    return spm_part(1, spm_part(1, text.encode()) + b"\x15" + struct.pack("<f", score) + bytes([3 << 3, kind]))
+
+
+tiny_spm = spm_piece("<unk>", 0, 2) + spm_piece("<s>", 0, 3) + spm_piece("<0x41>", 0, 6) + spm_piece("a", -1, 1)
+tiny_spm += spm_piece("b", -2, 1) + spm_piece("ab", -3, 1) + spm_piece("<u>", 0, 4) + spm_part(2, bytes([3 << 3, 2])) + spm_part(3, b"\x18\x00")
+put("spm", "tiny", tiny_spm)
+put("spm", "trained", spm)
+post = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "</s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [{"SpecialToken": {"id": "</s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+                 {"SpecialToken": {"id": "</s>", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}], "special_tokens": {}}  # fmt: skip
+llama2 = {**tokenizer, "pre_tokenizer": None, "decoder": {"type": "Sequence", "decoders": [{"type": "ByteFallback"}]},
+          "model": {**tokenizer["model"], "byte_fallback": True}}  # fmt: skip
+objects = {"bos_token": {"content": "</s>"}, "add_bos_token": True, "additional_special_tokens": ["<x>"], "model_max_length": 10**30,
+           "chat_template": [{"name": "default", "template": "a"}, {"name": "tool", "template": "b"}],
+           "added_tokens_decoder": {"3": {"content": "</s>", "special": True}, "4": {"content": "\u0120 \u2581", "normalized": False}}}  # fmt: skip
+slow = {"tokenizer_class": "GPT2Tokenizer", "eos_token": "</s>"}
+for name, files in {
+    "bpe": {"config.json": {"vocab_size": 6, "eos_token_id": 3}, "tokenizer.json": {**tokenizer, "post_processor": post},
+            "tokenizer_config.json": objects},
+    "text-merges": {"tokenizer.json": {**tokenizer, "model": {**tokenizer["model"], "merges": ["a b"]}}},
+    "llama2": {"config.json": {"vocab_size": 5, "architectures": ["LlamaForCausalLM"]}, "tokenizer.json": llama2,
+               "tokenizer_config.json": {"tokenizer_class": "LlamaTokenizer", "add_prefix_space": False}},
+    "spm": {"config.json": {"vocab_size": 9, "bos_token_id": 1}, "tokenizer.model": tiny_spm, "added_tokens.json": {"<new>": 7},
+            "tokenizer_config.json": {"added_tokens_decoder": {"8": {"content": "<|y|>"}}}},
+    "slow": {"vocab.json": tokenizer["model"]["vocab"], "merges.txt": b"#version\na b\n\nbad line here\n", "tokenizer_config.json": slow,
+             "special_tokens_map.json": {"unk_token": "<unk>"}, "added_tokens.json": {"<z>": 4}},
+}.items():  # fmt: skip
+    put("tokenizer_json", name, folder(files))
+
 # What is converted: the first byte chooses the target.
 for target in range(3):
     for kind, name, data in (("st", "types", st["types"]), ("pt", "strided", pt["strided"]), ("gguf", "model", gg["model"])):
