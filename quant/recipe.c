@@ -366,6 +366,16 @@ static mix_id guess(const smelt_model *out)
     return MIX_F16;
 }
 
+/* Otherwise a model of float32 matrices would get vectors of another type than theirs. */
+static bool matrices_become(const smelt_model *out, smelt_dtype type)
+{
+    for (size_t i = 0; i < out->n_tensors; i++)
+        if (out->tensors[i].shape.n >= 2 &&
+            (out->tensors[i].dtype == type || smelt_dtype_get(out->tensors[i].dtype)->kind == SMELT_KIND_BLOCK))
+            return true;
+    return false;
+}
+
 /* True if float32 values of a vector are the same in `type`, so that storing them in it and reading them back is exact. */
 static bool exact(const smelt_ctx *ctx, const smelt_tensor *t, smelt_dtype type)
 {
@@ -395,7 +405,7 @@ static smelt_choice checkpoint_choice(const smelt_ctx *ctx, const smelt_model *o
     if (kind == SMELT_KIND_INT || kind == SMELT_KIND_OTHER) return (smelt_choice){t->dtype, t->dtype, "kept"};
     if (!automatic) return (smelt_choice){type, type, "--type"};
     if (kind == SMELT_KIND_BLOCK) return (smelt_choice){type, type, "auto"};
-    if (out->meta_complete && exact(ctx, t, type)) return (smelt_choice){type, type, "auto"};
+    if (out->meta_complete && matrices_become(out, type) && exact(ctx, t, type)) return (smelt_choice){type, type, "auto"};
     return (smelt_choice){t->dtype, t->dtype, "kept"};
 }
 

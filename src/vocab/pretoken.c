@@ -113,7 +113,7 @@ static const smelt_pretoken *best_row(const char *steps, const smelt_pretoken_sh
         const char *known = pretoken_steps(row);
         if (!known || !row->tokens || strcmp(known, steps) != 0 || (named_only && !*row->tokens) || !has_tokens(row, shape))
             continue;
-        int score = (*row->tokens ? 4 : 0) + (row->ignore_merges == shape->ignore_merges ? 2 : 0) +
+        int score = (row->ignore_merges == shape->ignore_merges ? 4 : 0) + (*row->tokens ? 2 : 0) +
                     (strcmp(row->normalizer, shape->normalizer) == 0);
         if (score > best_score) {
             best = row;

@@ -160,7 +160,7 @@ def vocab_spm_json(d: Path, size: int, keep_model: bool = False, **more: Any) ->
 def vocab_bpe(d: Path, size: int, style: str, **more: Any) -> None:
     specials, bos, eos, added = {
         "gpt2": (["<|endoftext|>"], "<|endoftext|>", "<|endoftext|>", []),
-        "smollm": (["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<repo_name>"], "<|im_start|>", "<|im_end|>", []),
+        "smollm": (["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<repo_name>", "<reponame>", "<gh_stars>"], "<|im_start|>", "<|im_end|>", []),
         "llama3": (["<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>"],
                    "<|begin_of_text|>", "<|eot_id|>", []),
         "qwen2": (["<|endoftext|>", "<|im_start|>", "<|im_end|>"], None, "<|im_end|>", ["<tool_call>", "</tool_call>", "<|box|>"]),

@@ -8,7 +8,7 @@ import pytest
 from conftest import read_gguf
 
 def write_every_type(path, alignment=None):
-    """One tensor of three rows in each type that GGUF has; what the package cannot pack is zeros, which every type allows."""
+    """One tensor of three rows in each type that GGUF has; block types hold zeros, which every type allows."""
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFWriter
     writer = GGUFWriter(str(path), "test-arch")
     if alignment:
@@ -31,7 +31,10 @@ def write_every_type(path, alignment=None):
 
 
 @pytest.mark.parametrize("alignment", [None, 8, 64, 128, 4096])
-def test_every_type_and_alignment_is_read(smelt, tmp_path, alignment):
+def test_every_type_and_alignment_is_read(smelt, tmp_path, monkeypatch, alignment):
+    import gguf
+    # The package says 40 bytes, from a time when the two scales were float32; ggml's block has had 36 since they became float16.
+    monkeypatch.setitem(gguf.GGML_QUANT_SIZES, gguf.GGMLQuantizationType.Q8_1, (32, 36))
     path = tmp_path / "all.gguf"
     expected = write_every_type(path, alignment)
     assert len(expected) >= 30
@@ -90,14 +93,19 @@ def test_what_the_converter_wrote_is_copied_unchanged(smelt, workshop, tmp_path,
     assert (tmp_path / "out.gguf").read_bytes() == source.read_bytes()
 
 
-@pytest.mark.parametrize("missing", [0, 1])
-def test_a_missing_part_of_a_split_file_is_named(smelt, llama, workshop, tmp_path, missing):
+def test_a_missing_part_of_a_split_file_is_named(smelt, llama, workshop, tmp_path):
     llama("gguf-split", "--split", "--split-max-tensors", "8", workshop.gguf("hidden-256"), tmp_path / "part")
     parts = sorted(tmp_path.glob("part-*.gguf"))
     assert len(parts) >= 3
-    parts[missing].unlink()
-    done = smelt("inspect", parts[2 if missing == 1 else 1])
-    assert done.returncode != 0 and parts[missing].name in done.stderr
+    parts[1].unlink()
+    done = smelt("inspect", parts[0])
+    assert done.returncode in (3, 4) and parts[1].name in done.stderr
+
+
+def test_any_part_stands_for_a_split_file(smelt, llama, workshop, tmp_path):
+    llama("gguf-split", "--split", "--split-max-tensors", "8", workshop.gguf("hidden-256"), tmp_path / "part")
+    seen = [json.loads(smelt("inspect", p, "--json", check=True).stdout) for p in sorted(tmp_path.glob("part-*.gguf"))]
+    assert len(seen) >= 3 and all(s["tensors"] == seen[0]["tensors"] for s in seen)
 
 
 @pytest.mark.parametrize("name", ["llama-mha-spm", "Mistral-7B-like-v0.3", "rope-llama3-v5"])
