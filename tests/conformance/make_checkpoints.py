@@ -172,7 +172,8 @@ def vocab_bpe(d: Path, size: int, style: str, **more: Any) -> None:
             "content": t, "lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": t in specials}
             for t in specials + added},
         "bos_token": bos, "eos_token": eos, "clean_up_tokenization_spaces": False, "model_max_length": 4096,
-        "tokenizer_class": "PreTrainedTokenizerFast" if style == "llama3" else "GPT2Tokenizer", **more})
+        # A class of its own, such as GPT2Tokenizer, would put its splitting in the place of tokenizer.json's.
+        "tokenizer_class": "PreTrainedTokenizerFast", **more})
 
 
 def vocab_smollm2(d: Path, _size: int, **_more: Any) -> None:
@@ -477,7 +478,7 @@ SPECS = [
          config=dict(hidden_size=32, intermediate_size=64, num_attention_heads=2, num_key_value_heads=1,
                      tie_word_embeddings=True, **BPE4)),
     Spec("template-in-config", "chat template in tokenizer_config.json", tokenizer=dict(chat_template=INST), dtype="float16"),
-    Spec("template-file", "chat_template.jinja wins over tokenizer_config.json", tokenizer=dict(chat_template=INST),
+    Spec("template-file", "chat_template.jinja beside a template in tokenizer_config.json", tokenizer=dict(chat_template=INST),
          after=with_jinja, dtype="float16"),
     Spec("templates-named", "several named templates in tokenizer_config.json", dtype="float16", tokenizer=dict(chat_template=[
         {"name": "default", "template": INST}, {"name": "tool_use", "template": TOOLS}, {"name": "rag v1", "template": CHATML}])),
