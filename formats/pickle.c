@@ -119,8 +119,9 @@ static smelt_status pop_mark(pk *m, pk_value **items, size_t *n)
 {
     if (!m->n_marks) return PK_FAIL(m, SMELT_E_CORRUPT, "%s finds no mark on the stack", m->op);
     size_t from = m->marks[--m->n_marks];
-    *items = from < m->depth ? m->stack + from : NULL;
-    *n = m->depth - from;
+    const bool some = from < m->depth;
+    *items = some ? m->stack + from : NULL;
+    *n = some ? m->depth - from : 0;
     m->depth = from;
     return SMELT_OK;
 }

@@ -31,7 +31,7 @@ typedef struct spm_model {
 
 /* Parses `size` bytes; the pieces' texts are BORROWED from them. E_TRUNCATED or E_CORRUPT with the byte offset for what is not a
  * SentencePiece model: bad framing, no pieces, an empty or repeated piece, text that is not UTF-8, a type that does not exist. */
-smelt_status spm_parse(smelt_arena *arena, const void *data, size_t size, spm_model *out, smelt_err *err);
+smelt_status spm_parse(smelt_arena *arena, const void *data, size_t size, spm_model *m, smelt_err *err);
 /* Appends the file for a model. */
 void spm_write(smelt_buf *out, const spm_model *model);
 

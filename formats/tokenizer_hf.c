@@ -545,7 +545,7 @@ static smelt_status check_merges(hf_tokens *t, const smelt_vocab *v)
         size_t left = space ? (size_t)(space - m.p) : 0, at;
         if (!space || !left || left + 1 == m.n || memchr(space + 1, ' ', m.n - left - 1))
             return smelt_fail(f->err, SMELT_E_CORRUPT, "merge %zu, '%.*s', is not two tokens", i, shown(m), m.p);
-        if (m.n > room) {
+        if (!both || m.n > room) {
             room = m.n * 2;
             both = arena_calloc(&f->tmp, room, 1);
             if (!both) return smelt_oom(f->err);
