@@ -42,7 +42,7 @@ static void models_are_told_by_their_steps(void **state)
     } cases[] = {
         {"gpt-2", "gpt2", "", false, ""},
         {"olmo", "gpt2", "nfc", false, ""},
-        {"llama-bpe", "split " LLAMA3 "\nbytes", "", true, "|<|begin_of_text|>|"},
+        {"llama-bpe", "split " LLAMA3 "\nbytes", "", true, "|<|begin_of_text|>|<|start_header_id|>|"},
         {"smaug-bpe", "split " LLAMA3 "\nbytes", "", false, "|<|begin_of_text|>|<|start_header_id|>|"},
         {"falcon3", "split " LLAMA3 "\nbytes", "", true, "|>>TITLE<<|>>ABSTRACT<<|"},
         {"qwen2", "split " QWEN2 "\nbytes", "nfc", false, "|<|im_start|>|"},
