@@ -76,8 +76,8 @@ static smelt_status read_shard(const smelt_ctx *ctx, const char *dir, const char
     char *path;
     const smelt_format *format;
     SMELT_TRY(path_inside(&m->arena, dir, name, &path, err));
+    if (path_is_dir(path)) return smelt_fail(err, SMELT_E_CORRUPT, "'%s' is a directory, a file of weights was expected", name);
     SMELT_TRY(format_probe(ctx, path, &format, err));
-    if (path_is_dir(path)) return smelt_fail(err, SMELT_E_CORRUPT, "the shard '%s' is a directory", name);
     return format->read(ctx, path, m, err);
 }
 
@@ -85,9 +85,9 @@ static smelt_status read_shard(const smelt_ctx *ctx, const char *dir, const char
 static smelt_status read_index(const smelt_ctx *ctx, const char *dir, const struct weights *w, smelt_model *m, smelt_err *err)
 {
     enum { SHOW = 20 };
-    char *path = path_join(&m->arena, dir, w->index);
+    char *path;
     json_t *index = NULL;
-    if (!path) return smelt_oom(err);
+    SMELT_TRY(path_inside(&m->arena, dir, w->index, &path, err));
     SMELT_TRY(smelt_json_load(path, (uint64_t)CONFIG_LIMIT * 4, &index, err));
     const json_t *map = json_object_get(index, "weight_map");
     const char *tensor;
@@ -230,9 +230,9 @@ static smelt_status read_sides(smelt_model *m, const char *dir, smelt_err *err)
 
 smelt_status hf_config_read(const smelt_ctx *ctx, const char *dir, smelt_model *m, smelt_err *err)
 {
-    char *path = path_join(&m->arena, dir, "config.json");
+    char *path;
     json_t *config;
-    if (!path) return smelt_oom(err);
+    SMELT_TRY(path_inside(&m->arena, dir, "config.json", &path, err));
     SMELT_TRY(smelt_json_load(path, CONFIG_LIMIT, &config, err));
     m->config = config;
     if (!json_is_object(config)) return smelt_fail(err, SMELT_E_CORRUPT, "config.json is no object");

@@ -29,9 +29,9 @@ bool hf_token_text(const json_t *value, smelt_str *out)
 
 const char *hf_file(hf_files *f, const char *name, smelt_status *st)
 {
-    const char *path = path_join(&f->tmp, f->dir, name);
-    if (!path) *st = smelt_oom(f->err);
-    return path && path_exists(path) ? path : NULL;
+    char *path = NULL;
+    *st = path_inside(&f->tmp, f->dir, name, &path, f->err);
+    return *st == SMELT_OK && path_exists(path) ? path : NULL;
 }
 
 int64_t hf_config_int(const hf_files *f, const char *key)

@@ -28,7 +28,7 @@ typedef struct hf_files {
 bool hf_json_str(const json_t *object, const char *key, smelt_str *out);
 /* A special token in tokenizer_config.json or special_tokens_map.json: a string, or an object with "content". */
 bool hf_token_text(const json_t *value, smelt_str *out);
-/* Path of a file in the directory, NULL if it is not there. *st is E_NOMEM when memory ran out. */
+/* Path of a file in the directory, NULL if it is not there. *st is that of path_inside: a link may lead elsewhere. */
 const char *hf_file(hf_files *f, const char *name, smelt_status *st);
 /* A number of config.json; -1 if it is not there or no integer. */
 int64_t hf_config_int(const hf_files *f, const char *key);

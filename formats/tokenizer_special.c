@@ -230,7 +230,8 @@ static int by_name(const void *a, const void *b) { return strcmp(*(char *const *
 static smelt_status read_additional(hf_files *f, smelt_template *list, size_t *n)
 {
     smelt_status st = SMELT_OK;
-    const char *sub = hf_file(f, "additional_chat_templates", &st);
+    static const char folder[] = "additional_chat_templates";
+    const char *sub = hf_file(f, folder, &st);
     if (!sub) return st;
     DIR *d = opendir(sub);
     if (!d) return errno == ENOTDIR ? SMELT_OK : smelt_fail_errno(f->err, "cannot list %s", sub);
@@ -250,8 +251,10 @@ static smelt_status read_additional(hf_files *f, smelt_template *list, size_t *n
     qsort(names, count, sizeof *names, by_name);
     for (size_t i = 0; i < count; i++) {
         smelt_str text;
-        const char *path = path_join(&f->tmp, sub, names[i]);
-        if (!path) return smelt_oom(f->err);
+        const char *name = path_join(&f->tmp, folder, names[i]), *path = name ? hf_file(f, name, &st) : NULL;
+        if (!name) return smelt_oom(f->err);
+        SMELT_TRY(st);
+        if (!path) continue; /* a link to nothing */
         SMELT_TRY(read_text(f, path, &text));
         SMELT_TRY(add_template(f, list, n, (smelt_str){names[i], strlen(names[i]) - 6}, text));
     }

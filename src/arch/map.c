@@ -1,4 +1,5 @@
 /* Between the formats and the canonical model: config.json and GGUF keys to hyperparameters, names to roles, and back. */
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -75,8 +76,8 @@ static smelt_status from_json_u32(const json_t *v, const char *key, double *out,
 
 static smelt_status from_json_f32(const json_t *v, const char *key, double *out, smelt_err *err)
 {
-    if (!json_is_number(v) || !isfinite(json_number_value(v)))
-        return smelt_fail(err, SMELT_E_CORRUPT, "config.json: '%s' is no number", key);
+    if (!json_is_number(v) || !(fabs(json_number_value(v)) <= (double)FLT_MAX))
+        return smelt_fail(err, SMELT_E_CORRUPT, "config.json: '%s' is no number of 32 bits", key);
     *out = json_number_value(v);
     return SMELT_OK;
 }
@@ -163,11 +164,37 @@ static smelt_status read_hparams(const json_t *config, const smelt_hp_rule *rule
 /* Facts that hold for every family and that later arithmetic relies on. */
 static smelt_status check_hparams(const smelt_hparams *hp, smelt_err *err)
 {
-    static const smelt_hp positive[] = {SMELT_HP_LAYERS, SMELT_HP_EMBD, SMELT_HP_HEADS, SMELT_HP_KV_HEADS, SMELT_HP_HEAD_DIM};
-    static const char *const names[] = {"layers", "hidden size", "attention heads", "key/value heads", "head dimension"};
+    static const struct {
+        smelt_hp id;
+        const char *name;
+    } positive[] = {{SMELT_HP_LAYERS, "number of layers"},
+                    {SMELT_HP_EMBD, "hidden size"},
+                    {SMELT_HP_HEADS, "number of attention heads"},
+                    {SMELT_HP_KV_HEADS, "number of key/value heads"},
+                    {SMELT_HP_HEAD_DIM, "head dimension"}};
     for (size_t i = 0; i < sizeof positive / sizeof *positive; i++)
-        if (hp->set[positive[i]] && hp->v[positive[i]] < 1)
-            return smelt_fail(err, SMELT_E_CORRUPT, "config.json: the number of %s is zero", names[i]);
+        if (hp->set[positive[i].id] && hp->v[positive[i].id] < 1)
+            return smelt_fail(err, SMELT_E_CORRUPT, "the %s is zero", positive[i].name);
+    return SMELT_OK;
+}
+
+/* Numbers of config.json that a model computes with and that cannot be what they are. */
+static smelt_status check_config(const smelt_hparams *hp, smelt_err *err)
+{
+    static const struct {
+        smelt_hp id;
+        double least;
+        const char *name;
+    } bounds[] = {{SMELT_HP_ROPE_BASE, (double)FLT_MIN, "rope_theta"},
+                  {SMELT_HP_ROPE_FACTOR, (double)FLT_MIN, "factor of rope_scaling"},
+                  {SMELT_HP_RMS_EPS, 0, "rms_norm_eps"}};
+    for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++)
+        if (hp_in_use(hp, bounds[i].id) && hp->v[bounds[i].id] < bounds[i].least)
+            return smelt_fail(err, SMELT_E_CORRUPT, "config.json: the %s is %g", bounds[i].name, hp->v[bounds[i].id]);
+    const int scaling = hp->set[SMELT_HP_ROPE_SCALING] ? (int)hp->v[SMELT_HP_ROPE_SCALING] : ROPE_NONE;
+    const bool needs = scaling == ROPE_LINEAR || scaling == ROPE_YARN;
+    if (needs && !hp->set[SMELT_HP_ROPE_FACTOR])
+        return smelt_fail(err, SMELT_E_CORRUPT, "config.json: rope_scaling is %s without a factor", rope_scaling_rows[scaling].hf);
     return SMELT_OK;
 }
 
@@ -202,6 +229,7 @@ smelt_status arch_from_hf(const smelt_ctx *ctx, smelt_model *m, smelt_err *err)
     }
     SMELT_TRY(read_hparams(m->config, arch->hp, &m->hp, err));
     SMELT_TRY(check_hparams(&m->hp, err));
+    SMELT_TRY(check_config(&m->hp, err));
     arch_found *found = arena_calloc(&m->arena, m->n_tensors + 1, sizeof *found);
     if (!found) return smelt_oom(err);
     for (size_t i = 0; i < m->n_tensors; i++) {

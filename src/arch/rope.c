@@ -46,8 +46,12 @@ smelt_status rope_freqs_make(smelt_model *m, smelt_err *err)
     float *f = arena_calloc(&m->arena, dim / 2, sizeof *f);
     if (!f) return smelt_oom(err);
     factors(hp, dim, f);
-    for (uint64_t i = 0; i < dim / 2; i++)
+    for (uint64_t i = 0; i < dim / 2; i++) {
+        if (!isfinite(f[i]) || f[i] <= 0)
+            return smelt_fail(err, SMELT_E_CORRUPT, "config.json: the numbers of rope_scaling give a frequency factor of %g",
+                              (double)f[i]);
         store_le32(&f[i], f32_bits(f[i]));
+    }
     const smelt_view *view;
     smelt_shape shape = {.n = 1, .dim = {dim / 2}};
     SMELT_TRY(view_bytes(&m->arena, SMELT_DT_F32, &shape, f, dim / 2 * sizeof *f, &view, err));
