@@ -11,24 +11,18 @@ smelt_status gguf_project(const smelt_ctx *ctx, const smelt_model *model, smelt_
     if (!model->arch && !model->meta_complete)
         return smelt_fail(err, SMELT_E_UNSUPPORTED, "%s cannot become GGUF, which needs an architecture: %s", model->path,
                           model->unmapped ? model->unmapped : "there is no config.json beside it; give the model's directory");
-    for (size_t i = 0; i < model->n_tensors; i++) {
-        const smelt_tensor *t = &model->tensors[i];
-        const smelt_view *view;
-        SMELT_TRY(arch_to_gguf(model, t, &out->arena, &view, err));
+    SMELT_TRY(arch_project_gguf(model, out, err));
+    for (size_t i = 0; i < out->n_tensors; i++) {
+        const smelt_tensor *t = &out->tensors[i];
+        uint64_t elems;
         if (strlen(t->name) > GGUF_MAX_NAME)
             return smelt_fail(err, SMELT_E_UNSUPPORTED, "the tensor name '%s' is longer than GGUF's %d bytes", t->name,
                               GGUF_MAX_NAME);
         if (t->shape.n > GGUF_MAX_DIMS)
             return smelt_fail(err, SMELT_E_UNSUPPORTED, "tensor '%s' has %d dimensions, GGUF has %d", t->name, t->shape.n,
                               GGUF_MAX_DIMS);
-        uint64_t elems;
         if (!shape_elems(&t->shape, &elems) || !elems)
             return smelt_fail(err, SMELT_E_UNSUPPORTED, "tensor '%s' is empty, which GGUF readers refuse", t->name);
-        SMELT_TRY(model_add(out, t->name, strlen(t->name), view, t->file, t->offset, err));
-        smelt_tensor *o = &out->tensors[out->n_tensors - 1];
-        o->role = t->role;
-        o->part = t->part;
-        o->layer = t->layer;
     }
     return SMELT_OK;
 }

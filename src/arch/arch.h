@@ -28,10 +28,26 @@ typedef struct smelt_hp_rule {
     smelt_hp hp;
     const char *keys; /* names in config.json, '|' between spellings, '.' into objects; the first is what writers use */
     /* Where none is there: required, or `fallback`, or other hyperparameters' values. */
-    enum { HP_REQUIRED, HP_OPTIONAL, HP_DEFAULT, HP_SAME_AS, HP_RATIO } absent;
-    double fallback; /* HP_DEFAULT */
-    smelt_hp a, b;   /* HP_SAME_AS: a; HP_RATIO: a / b, which must divide */
+    enum { HP_REQUIRED, HP_OPTIONAL, HP_DEFAULT, HP_SAME_AS, HP_RATIO, HP_TIMES } absent;
+    double fallback; /* HP_DEFAULT; the factor of HP_TIMES */
+    smelt_hp a, b;   /* HP_SAME_AS, HP_TIMES: a; HP_RATIO: a / b, which must divide */
 } smelt_hp_rule;
+
+/* How tensors of a Hugging Face checkpoint become tensors of the IR: rows of the table in xform.c, each with its inverse. */
+typedef enum smelt_x {
+    X_NONE,           /* one to one */
+    X_QKV_ROWS,       /* one matrix: all queries, all keys, all values; to the rule's role and the two after it */
+    X_QKV_GROUPS,     /* one matrix of KV_HEADS groups: queries, a key, a value; likewise */
+    X_PAIR_ROWS,      /* rows of two tensors in turn (gpt-oss: gate, up); to the rule's role and the one after it */
+    X_PAIR_COLS,      /* the same for biases: [experts, 2 n] */
+    X_PAIR_HALVES,    /* the two one after the other in each expert */
+    X_TRANSPOSE,      /* [.., in, out] */
+    X_TRANSPOSE_PAIR, /* both */
+    X_MXFP4,          /* NAME_blocks and NAME_scales */
+    X_MXFP4_PAIR,     /* the same with rows in turn */
+    X_EXPERTS,        /* one tensor an expert, %E in the name; stacked */
+    X_COUNT
+} smelt_x;
 
 /* How the GGUF side differs from the IR, which keeps Hugging Face's order. */
 typedef enum smelt_gguf_side { GGUF_SAME, GGUF_ROPE_Q, GGUF_ROPE_K } smelt_gguf_side;
@@ -41,25 +57,43 @@ enum smelt_name_flags {
     NAME_UNTIED = 2,   /* absent when embeddings are tied */
     NAME_DROP = 4,     /* a buffer, not a weight: skipped */
     NAME_NO_HF = 8,    /* exists in GGUF only (computed) */
+    NAME_BARE = 16,    /* the name in the file is the whole stem, without .weight */
+    NAME_BIAS = 32,    /* a NAME_BARE that is a bias */
+    NAME_FIRST = 64,   /* llama.cpp's converter writes it before all others */
+    NAME_ALT = 128,    /* one of several layouts for the same roles; a checkpoint has one of them */
 };
 
 /* One kind of tensor. Shapes are hyperparameter products, so that every wrong shape is found before data moves. */
 typedef struct smelt_name_rule {
     smelt_role role;
-    const char *hf; /* stem of the name, %L for the layer; a leading "model." may be absent in files */
+    const char *hf; /* stem of the name, %L for the layer, %E for the expert; the family's prefix may be absent in files */
     unsigned flags;
     smelt_gguf_side gguf;
-    const char *shape; /* of the weight, such as "HEADS*HEAD_DIM,EMBD" */
+    const char *shape; /* of the weight in the checkpoint, such as "HEADS*HEAD_DIM,EMBD" or "EXPERTS,EMBD/32,16" */
     smelt_hp bias_if;  /* hyperparameter that says whether there is a bias; SMELT_HP_COUNT: there is none */
+    smelt_x x;
+    smelt_hp
+        only_if; /* if not 0 (the number of layers, which always is): the hyperparameter that says whether the tensor exists; SMELT_HP_NOT + h: exists if h is 0 */
 } smelt_name_rule;
+
+/* Added to a hyperparameter in only_if. */
+enum { SMELT_HP_NOT = 1000 };
 
 typedef struct smelt_arch {
     const char *name;             /* GGUF's general.architecture */
     const char *hf_classes;       /* config.json's architectures[0], '|' between; the first is what writers use */
     const char *model_type;       /* config.json's model_type */
+    const char *prefix;           /* beginning of Hugging Face names that older or bare checkpoints leave out; may be NULL */
     const smelt_hp_rule *hp;      /* ends with keys NULL */
     const smelt_name_rule *names; /* ends with hf NULL */
     const char *config_extra;     /* JSON members that a written config.json needs besides, without braces */
+    bool gguf_qkv;                /* GGUF stores q, k and v in one tensor, one after the other */
+    const char *layout;           /* value of tensor_data_layout, where the family has that key */
+    const smelt_hp *gguf_keys;    /* order of the keys, ends with SMELT_HP_COUNT; NULL: that of hparams.def */
+    /* What rules cannot say: derives hyperparameters from others and from the configuration (NULL when reading GGUF). */
+    smelt_status (*derive)(const json_t *config, smelt_hparams *hp, smelt_err *err);
+    /* Members of config.json that follow from hyperparameters in ways that rules cannot say. May be NULL. */
+    int (*to_config)(const smelt_hparams *hp, json_t *config);
 } smelt_arch;
 
 /* BORROWED; NULL if no family has it. */
@@ -75,14 +109,18 @@ char *role_name(smelt_arena *arena, smelt_role role, smelt_part part, int layer)
 const char *part_suffix(smelt_part part);
 /* The part that a name ends in, and the length of the rest; the whole name for SMELT_PART_NONE. */
 smelt_part name_part(const char *name, size_t *stem_len);
-/* Whether a stem fits a pattern with %L for the layer; *layer is -1 if there is none. */
-bool name_match(const char *pattern, const char *stem, size_t len, int *layer);
+/* Whether a stem fits a pattern with %L for the layer and %E for the expert; they are -1 where there is none. */
+bool name_match(const char *pattern, const char *stem, size_t len, int *layer, int *expert);
 /* The layer in any name that starts as canonical layer names do ("blk.7.…"); -1 if there is none. */
 int name_layer(const char *name);
-/* The pattern with its layer and a suffix, in the arena; NULL when out of memory. */
-char *name_fill(smelt_arena *arena, const char *pattern, int layer, const char *suffix);
+/* The pattern with its numbers and a suffix, in the arena; NULL when out of memory. */
+char *name_fill(smelt_arena *arena, const char *pattern, int layer, int expert, const char *suffix);
 /* The role, part and layer that a canonical name means; false if none. */
 bool role_parse(const char *name, smelt_role *role, smelt_part *part, int *layer);
+
+/* ROPE_DIM from ROTARY_PCT (`fallback` if the configuration has none), or the other way around for a GGUF file; and ROPE_BASE
+ * counted as unsaid where it is 10000, which every reader assumes. For the derive of families with partial rotary. */
+smelt_status derive_rotary(smelt_hparams *hp, double fallback, smelt_err *err);
 
 static inline double hp_get(const smelt_hparams *hp, smelt_hp id) { return hp->v[id]; }
 static inline uint64_t hp_u64(const smelt_hparams *hp, smelt_hp id) { return hp->set[id] ? (uint64_t)hp->v[id] : 0; }
@@ -92,12 +130,9 @@ static inline uint64_t hp_u64(const smelt_hparams *hp, smelt_hp id) { return hp-
 smelt_status arch_from_hf(const smelt_ctx *ctx, smelt_model *model, smelt_err *err);
 /* The same for a model with GGUF names and keys; a family that is not known leaves the model as it is (arch NULL). */
 smelt_status arch_from_gguf(const smelt_ctx *ctx, smelt_model *model, smelt_err *err);
-/* The view of a canonical tensor that a GGUF file stores (q and k in RoPE pairs where the family has that). */
-smelt_status arch_to_gguf(const smelt_model *model, const smelt_tensor *tensor, smelt_arena *arena, const smelt_view **out,
-                          smelt_err *err);
-/* Name of a canonical tensor in a Hugging Face checkpoint; NULL through *out if it is stored in GGUF only. */
-smelt_status arch_hf_name(const smelt_model *model, const smelt_tensor *tensor, smelt_arena *arena, const char **out,
-                          smelt_err *err);
+/* Adds the model's tensors to `out` as a GGUF file stores them: names, fused q, k and v, RoPE pairs, the converter's order.
+ * Without a family the tensors as they are. For a format's project. */
+smelt_status arch_project_gguf(const smelt_model *model, smelt_model *out, smelt_err *err);
 /* Adds the model's tensors to `out` under their Hugging Face names, in the model's order; what exists in GGUF only is left out.
  * Without a family the names are the tensors' own. For a format's project. */
 smelt_status arch_project_hf(const smelt_model *model, smelt_model *out, smelt_err *err);

@@ -1,16 +1,27 @@
-/* Shared by arch.c, map.c and rope.c. */
+/* Shared by the files of this folder. */
 #ifndef SMELT_ARCH_INTERNAL_H
 #define SMELT_ARCH_INTERNAL_H
 
 #include "arch/arch.h"
 
-/* What the name of tensor i was found to mean. */
-typedef struct arch_found {
-    const smelt_name_rule *rule; /* NULL: unknown */
-    smelt_part part;
-    int layer;
-    bool canonical; /* names are GGUF's: messages use those */
-} arch_found;
+/* Arguments of a transform. */
+typedef struct xf_args {
+    const smelt_hparams *hp;
+    smelt_arena *arena;
+} xf_args;
+
+typedef smelt_status xf_fn(const xf_args *a, const smelt_view *const *in, const smelt_view **out, smelt_err *err);
+
+/* A row of the table of transforms, by smelt_x. */
+typedef struct xf_row {
+    int n_in;  /* tensors in the checkpoint; 0: one an expert */
+    int n_out; /* roles, consecutive */
+    xf_fn *forward, *back;
+    bool (*suits)(smelt_dtype dtype); /* whether `back` applies to IR tensors of this type */
+    const char *suffix[2];            /* of the names of n_in tensors, instead of .weight */
+} xf_row;
+
+extern const xf_row xf_rows[X_COUNT];
 
 /* The rope scaling types: Hugging Face's names, GGUF's string (NULL: has no key). */
 typedef enum rope_scaling { ROPE_NONE, ROPE_LINEAR, ROPE_YARN, ROPE_LLAMA3, ROPE_DYNAMIC, ROPE_SCALINGS } rope_scaling;
@@ -21,13 +32,14 @@ extern const struct rope_scaling_row {
 /* Whether a hyperparameter that is set belongs to the rope scaling in use. */
 bool hp_in_use(const smelt_hparams *hp, smelt_hp id);
 
+/* The first rule that makes a role; NULL if there is none. */
 const smelt_name_rule *arch_rule(const smelt_arch *arch, smelt_role role);
-/* Shape of a rule's text, such as "HEADS*HEAD_DIM,EMBD"; false if a hyperparameter is missing or it overflows. */
+/* Shape of a rule's text, such as "HEADS*HEAD_DIM,EMBD"; false if a hyperparameter is missing, it overflows or does not divide. */
 bool arch_shape(const smelt_hparams *hp, const char *text, smelt_shape *out);
-/* Checks names and shapes of all tensors against the table: one E_MISMATCH that lists everything. */
-smelt_status arch_fit(smelt_model *model, const smelt_arch *arch, arch_found *found, smelt_err *err);
-/* Renames the tensors to canonical names, drops buffers, and undoes what GGUF rearranges. */
-smelt_status arch_apply(smelt_model *model, const smelt_arch *arch, const arch_found *found, bool from_gguf, smelt_err *err);
+/* From the checkpoint's tensors to the IR's. Names and shapes are checked first: one E_MISMATCH lists everything. */
+smelt_status names_from_hf(smelt_model *model, const smelt_arch *arch, smelt_err *err);
+/* From a GGUF file's tensors, whose roles are set, to the IR's; checked by the shapes that a checkpoint would have. */
+smelt_status names_from_gguf(smelt_model *model, const smelt_arch *arch, smelt_err *err);
 /* Makes the tensor rope_freqs from llama3's scaling parameters, as the first tensor; and the other way around. */
 smelt_status rope_freqs_make(smelt_model *model, smelt_err *err);
 bool rope_freqs_parse(smelt_model *model, const smelt_tensor *freqs);

@@ -49,7 +49,7 @@ static const json_t *lookup(const json_t *config, const char *keys, char *key, s
     return NULL;
 }
 
-typedef enum hp_kind { KIND_U32, KIND_F32, KIND_BOOL, KIND_RSCALE } hp_kind;
+typedef enum hp_kind { KIND_U32, KIND_F32, KIND_BOOL, KIND_RSCALE, KIND_TEXT } hp_kind;
 
 static const hp_kind kinds[SMELT_HP_COUNT] = {
 #define SMELT_HPARAM(id, kind, key) [SMELT_HP_##id] = KIND_##kind,
@@ -121,10 +121,9 @@ static const struct {
     smelt_status (*from_json)(const json_t *v, const char *key, double *out, smelt_err *err);
     json_t *(*to_json)(double v);
 } kind_ops[] = {
-    [KIND_U32] = {from_json_u32, to_json_u32},
-    [KIND_F32] = {from_json_f32, to_json_f32},
-    [KIND_BOOL] = {from_json_bool, to_json_bool},
-    [KIND_RSCALE] = {from_json_rscale, to_json_rscale},
+    [KIND_U32] = {from_json_u32, to_json_u32},    [KIND_F32] = {from_json_f32, to_json_f32},
+    [KIND_BOOL] = {from_json_bool, to_json_bool}, [KIND_RSCALE] = {from_json_rscale, to_json_rscale},
+    [KIND_TEXT] = {from_json_bool, to_json_bool},
 };
 
 static smelt_status apply_absent(const smelt_hp_rule *r, smelt_hparams *hp, smelt_err *err)
@@ -134,6 +133,7 @@ static smelt_status apply_absent(const smelt_hp_rule *r, smelt_hparams *hp, smel
     if (r->absent == HP_REQUIRED)
         return smelt_fail(err, SMELT_E_CORRUPT, "config.json has no '%.*s'", (int)strcspn(r->keys, "|"), r->keys);
     if (r->absent == HP_SAME_AS) v = hp->v[r->a];
+    if (r->absent == HP_TIMES) v = hp->v[r->a] * r->fallback;
     if (r->absent == HP_RATIO) {
         double a = hp->v[r->a], b = hp->v[r->b];
         if (b <= 0 || fmod(a, b) != 0)
@@ -150,6 +150,7 @@ static smelt_status read_hparams(const json_t *config, const smelt_hp_rule *rule
 {
     for (const smelt_hp_rule *r = rules; r->keys; r++) {
         char key[128];
+        if (hp->set[r->hp]) continue; /* a family's own rule stands before the shared ones */
         const json_t *v = lookup(config, r->keys, key, sizeof key);
         if (!v) {
             SMELT_TRY(apply_absent(r, hp, err));
@@ -198,21 +199,14 @@ static smelt_status check_config(const smelt_hparams *hp, smelt_err *err)
     return SMELT_OK;
 }
 
-static const smelt_name_rule *find_rule(const smelt_arch *arch, const char *name, smelt_part *part, int *layer)
+/* What all families share: sizes that follow from others. */
+static smelt_status derive(const smelt_arch *arch, const json_t *config, smelt_hparams *hp, smelt_err *err)
 {
-    static const char base[] = "model.";
-    size_t len, whole = strlen(name);
-    *part = name_part(name, &len);
-    for (const smelt_name_rule *r = arch->names; r->hf; r++) {
-        if (r->flags & NAME_NO_HF) continue;
-        const char *bare = strncmp(r->hf, base, sizeof base - 1) == 0 ? r->hf + sizeof base - 1 : NULL;
-        size_t n = r->flags & NAME_DROP ? whole : len;
-        if (!name_match(r->hf, name, n, layer) && !(bare && name_match(bare, name, n, layer))) continue;
-        bool fits =
-            r->flags & NAME_DROP || *part == SMELT_PART_WEIGHT || (*part == SMELT_PART_BIAS && r->bias_if != SMELT_HP_COUNT);
-        if (fits) return r;
-    }
-    return NULL;
+    if (arch->derive) SMELT_TRY(arch->derive(config, hp, err));
+    SMELT_TRY(check_hparams(hp, err));
+    hp->v[SMELT_HP_QKV] = (hp->v[SMELT_HP_HEADS] + 2 * hp->v[SMELT_HP_KV_HEADS]) * hp->v[SMELT_HP_HEAD_DIM];
+    hp->set[SMELT_HP_QKV] = true;
+    return SMELT_OK;
 }
 
 smelt_status arch_from_hf(const smelt_ctx *ctx, smelt_model *m, smelt_err *err)
@@ -228,20 +222,12 @@ smelt_status arch_from_hf(const smelt_ctx *ctx, smelt_model *m, smelt_err *err)
         return SMELT_OK;
     }
     SMELT_TRY(read_hparams(m->config, arch->hp, &m->hp, err));
-    SMELT_TRY(check_hparams(&m->hp, err));
+    SMELT_TRY(derive(arch, m->config, &m->hp, err));
     SMELT_TRY(check_config(&m->hp, err));
-    arch_found *found = arena_calloc(&m->arena, m->n_tensors + 1, sizeof *found);
-    if (!found) return smelt_oom(err);
-    for (size_t i = 0; i < m->n_tensors; i++) {
-        arch_found *f = &found[i];
-        f->rule = find_rule(arch, m->tensors[i].name, &f->part, &f->layer);
-        if (f->rule && f->part == SMELT_PART_BIAS && !(f->rule->flags & NAME_DROP) && m->hp.v[f->rule->bias_if] == 0)
-            f->rule = NULL;
-    }
     /* A bare decoder has no head; it is used with its embedding. */
-    if (cls && strcmp(cls, "LlamaModel") == 0 && !model_find(m, "lm_head.weight")) m->hp.v[SMELT_HP_TIED] = 1;
-    SMELT_TRY(arch_fit(m, arch, found, err));
-    SMELT_TRY(arch_apply(m, arch, found, false, err));
+    size_t len = strlen(cls);
+    if (len > 5 && strcmp(cls + len - 5, "Model") == 0 && !model_find(m, "lm_head.weight")) m->hp.v[SMELT_HP_TIED] = 1;
+    SMELT_TRY(names_from_hf(m, arch, err));
     if (m->hp.set[SMELT_HP_ROPE_SCALING] && (rope_scaling)m->hp.v[SMELT_HP_ROPE_SCALING] == ROPE_LLAMA3)
         SMELT_TRY(rope_freqs_make(m, err));
     return SMELT_OK;
@@ -292,9 +278,13 @@ smelt_status arch_config(const smelt_model *m, const char *dtype, json_t **out, 
     for (const smelt_hp_rule *r = m->arch->hp; r->keys; r++) {
         size_t len = strcspn(r->keys, "|");
         bool no_scaling = r->hp == SMELT_HP_ROPE_SCALING && m->hp.v[r->hp] == ROPE_NONE;
-        if (len && hp_in_use(&m->hp, r->hp) && !no_scaling)
+        bool again = false;
+        for (const smelt_hp_rule *before = m->arch->hp; before < r; before++)
+            again = again || before->hp == r->hp;
+        if (!again && len && hp_in_use(&m->hp, r->hp) && !no_scaling)
             bad |= set_path(root, r->keys, len, kind_ops[kinds[r->hp]].to_json(m->hp.v[r->hp]));
     }
+    if (m->arch->to_config) bad |= m->arch->to_config(&m->hp, root);
     if (bad) {
         json_decref(root);
         return smelt_oom(err);
@@ -303,30 +293,36 @@ smelt_status arch_config(const smelt_model *m, const char *dtype, json_t **out, 
     return SMELT_OK;
 }
 
+static smelt_status put_key(const smelt_model *m, smelt_hp id, int file_type, smelt_meta *out, smelt_err *err)
+{
+    const char *key = gguf_keys[id], *hole = key ? strstr(key, "%A") : NULL;
+    if (id == SMELT_HP_FILE_TYPE) return file_type < 0 || meta_u32(out, key, (uint32_t)file_type) ? SMELT_OK : smelt_oom(err);
+    if (!key || !hp_in_use(&m->hp, id)) return SMELT_OK;
+    rope_scaling scaling = (rope_scaling)m->hp.v[SMELT_HP_ROPE_SCALING];
+    bool scaled = id >= SMELT_HP_ROPE_SCALING && id <= SMELT_HP_YARN_BETA_SLOW;
+    if (scaled && !rope_scaling_rows[scaling].gguf) return SMELT_OK;
+    char *full = hole ? arena_printf(out->arena, "%.*s%s%s", (int)(hole - key), key, m->arch->name, hole + 2)
+                      : arena_strdup(out->arena, key);
+    if (!full) return smelt_oom(err);
+    const double v = m->hp.v[id];
+    const char *text = rope_scaling_rows[scaling].gguf;
+    bool ok = true;
+    if (kinds[id] == KIND_U32) ok = meta_u32(out, full, (uint32_t)v);
+    if (kinds[id] == KIND_F32) ok = meta_f32(out, full, (float)v);
+    if (kinds[id] == KIND_BOOL) ok = meta_bool(out, full, v != 0);
+    if (kinds[id] == KIND_RSCALE) ok = meta_str(out, full, text, strlen(text));
+    if (kinds[id] == KIND_TEXT) ok = meta_str(out, full, m->arch->layout, strlen(m->arch->layout));
+    return ok ? SMELT_OK : smelt_oom(err);
+}
+
 smelt_status arch_gguf_keys(const smelt_model *m, int file_type, smelt_meta *out, smelt_err *err)
 {
-    for (int id = 0; id < SMELT_HP_COUNT; id++) {
-        const char *key = gguf_keys[id];
-        bool ok = true;
-        if (id == SMELT_HP_FILE_TYPE) {
-            if (file_type >= 0) ok = meta_u32(out, key, (uint32_t)file_type);
-        } else if (key && hp_in_use(&m->hp, (smelt_hp)id)) {
-            rope_scaling scaling = (rope_scaling)m->hp.v[SMELT_HP_ROPE_SCALING];
-            bool scaled = id >= SMELT_HP_ROPE_SCALING && id <= SMELT_HP_YARN_BETA_SLOW;
-            if (scaled && !rope_scaling_rows[scaling].gguf) continue;
-            char *full = name_fill(out->arena, key, 0, "");
-            const char *hole = strstr(key, "%A");
-            full = hole ? arena_printf(out->arena, "%.*s%s%s", (int)(hole - key), key, m->arch->name, hole + 2) : full;
-            if (!full) return smelt_oom(err);
-            double v = m->hp.v[id];
-            if (kinds[id] == KIND_U32) ok = meta_u32(out, full, (uint32_t)v);
-            if (kinds[id] == KIND_F32) ok = meta_f32(out, full, (float)v);
-            if (kinds[id] == KIND_BOOL) ok = meta_bool(out, full, v != 0);
-            if (kinds[id] == KIND_RSCALE)
-                ok = meta_str(out, full, rope_scaling_rows[scaling].gguf, strlen(rope_scaling_rows[scaling].gguf));
-        }
-        if (!ok) return smelt_oom(err);
-    }
+    if (m->arch->gguf_keys)
+        for (const smelt_hp *k = m->arch->gguf_keys; *k != SMELT_HP_COUNT; k++)
+            SMELT_TRY(put_key(m, *k, file_type, out, err));
+    else
+        for (int id = 0; id < SMELT_HP_COUNT; id++)
+            SMELT_TRY(put_key(m, (smelt_hp)id, file_type, out, err));
     return SMELT_OK;
 }
 
@@ -338,7 +334,7 @@ static smelt_status gguf_hparam(smelt_model *m, const smelt_arch *arch, smelt_hp
     char *full = arena_printf(&m->arena, "%.*s%s%s", (int)(hole - key), key, arch->name, hole + 2);
     if (!full) return smelt_oom(err);
     const smelt_kv *kv = meta_find(&m->meta, full);
-    if (!kv) return SMELT_OK;
+    if (!kv || kinds[id] == KIND_TEXT) return SMELT_OK;
     double v = 0;
     smelt_str s;
     bool ok = false, flag;
@@ -376,34 +372,41 @@ static smelt_status gguf_hparams(smelt_model *m, const smelt_arch *arch, smelt_e
     }
     for (const smelt_hp_rule *r = arch->hp; r->keys; r++)
         if (!hp->set[r->hp]) SMELT_TRY(apply_absent(r, hp, err));
-    return check_hparams(hp, err);
+    return derive(arch, NULL, hp, err);
+}
+
+/* What a GGUF file says by having a tensor: whether there are biases, an output matrix, second norms. */
+static void learn_from_tensors(smelt_model *m, const smelt_arch *arch)
+{
+    bool has[SMELT_R_COUNT][SMELT_PART_BIAS + 1] = {0};
+    for (size_t i = 0; i < m->n_tensors; i++)
+        has[m->tensors[i].role][m->tensors[i].part] = true;
+    for (int p = 0; p <= SMELT_PART_BIAS; p++)
+        has[SMELT_R_ATTN_Q][p] |= has[SMELT_R_ATTN_QKV][p];
+    for (const smelt_name_rule *r = arch->names; r->hf; r++) {
+        if (r->role == SMELT_R_NONE) continue;
+        if (r->bias_if != SMELT_HP_COUNT && has[r->role][SMELT_PART_BIAS]) m->hp.v[r->bias_if] = m->hp.set[r->bias_if] = true;
+        size_t same = 0;
+        for (const smelt_name_rule *other = arch->names; other->hf; other++)
+            same += other->role == r->role;
+        /* A role that two rules make says nothing about which of them did. */
+        if (same == 1 && r->only_if && (int)r->only_if < SMELT_HP_NOT && has[r->role][SMELT_PART_WEIGHT])
+            m->hp.v[r->only_if] = m->hp.set[r->only_if] = true;
+    }
+    m->hp.v[SMELT_HP_TIED] = !has[SMELT_R_OUTPUT][SMELT_PART_WEIGHT];
+    m->hp.set[SMELT_HP_TIED] = true;
 }
 
 static smelt_status map_gguf(smelt_model *m, const smelt_arch *arch, smelt_err *err)
 {
+    learn_from_tensors(m, arch);
     SMELT_TRY(gguf_hparams(m, arch, err));
-    arch_found *found = arena_calloc(&m->arena, m->n_tensors + 1, sizeof *found);
-    if (!found) return smelt_oom(err);
-    bool head = false;
-    for (size_t i = 0; i < m->n_tensors; i++) {
-        const smelt_tensor *t = &m->tensors[i];
-        const smelt_name_rule *r = arch_rule(arch, (smelt_role)t->role);
-        bool bias = t->part == SMELT_PART_BIAS;
-        bool fits = r && (t->part == SMELT_PART_WEIGHT || (bias && r->bias_if != SMELT_HP_COUNT));
-        found[i] = (arch_found){fits ? r : NULL, (smelt_part)t->part, t->layer, true};
-        head = head || t->role == SMELT_R_OUTPUT;
-        if (fits && bias) m->hp.v[r->bias_if] = 1;
-    }
-    if (!m->n_tensors) found->canonical = true;
-    m->hp.v[SMELT_HP_TIED] = !head;
-    m->hp.set[SMELT_HP_TIED] = true;
-    SMELT_TRY(arch_fit(m, arch, found, err));
     const smelt_tensor *freqs = NULL;
     for (size_t i = 0; i < m->n_tensors; i++)
         if (m->tensors[i].role == SMELT_R_ROPE_FREQS) freqs = &m->tensors[i];
     if (freqs && !rope_freqs_parse(m, freqs))
         return smelt_fail(err, SMELT_E_UNSUPPORTED, "the RoPE factors in '%s' are not llama3's", freqs->name);
-    return arch_apply(m, arch, found, true, err);
+    return names_from_gguf(m, arch, err);
 }
 
 smelt_status arch_from_gguf(const smelt_ctx *ctx, smelt_model *m, smelt_err *err)

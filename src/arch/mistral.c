@@ -5,13 +5,8 @@
 #define H(id) SMELT_HP_##id
 
 static const smelt_hp_rule hp[] = {
-    {H(LAYERS), "num_hidden_layers", HP_DEFAULT, 32},
-    {H(CTX), "max_position_embeddings", HP_DEFAULT, 131072},
-    {H(EMBD), "hidden_size", HP_REQUIRED},
-    {H(FF), "intermediate_size", HP_DEFAULT, 14336},
-    {H(HEADS), "num_attention_heads", HP_DEFAULT, 32},
+    SMELT_LLAMA_SIZES(32, 131072, 14336, 32),
     {H(KV_HEADS), "num_key_value_heads", HP_DEFAULT, 8},
-    {H(WINDOW), "sliding_window", HP_OPTIONAL},
     SMELT_LLAMA_COMMON,
     {0},
 };
@@ -20,6 +15,7 @@ const smelt_arch smelt_arch_mistral = {
     .name = "llama",
     .hf_classes = "MistralForCausalLM",
     .model_type = "mistral",
+    .prefix = "model.",
     .hp = hp,
     .names = smelt_llama_names,
     .config_extra = "\"hidden_act\": \"silu\", \"attention_dropout\": 0.0, \"use_cache\": true",

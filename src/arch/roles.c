@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "arch/arch.h"
+#include "base/bytes.h"
 
 static const char *const stems[SMELT_R_COUNT] = {
     [SMELT_R_NONE] = "",
@@ -30,22 +31,30 @@ smelt_part name_part(const char *name, size_t *stem_len)
     return SMELT_PART_NONE;
 }
 
-bool name_match(const char *pattern, const char *stem, size_t len, int *layer)
+/* A number of at most six digits without leading zeros; the count of its digits, 0 if there is none. */
+static size_t number(const char *s, size_t len, int *out)
 {
-    *layer = -1;
-    const char *hole = strstr(pattern, "%L");
-    if (!hole) return strlen(pattern) == len && memcmp(pattern, stem, len) == 0;
-    size_t head = (size_t)(hole - pattern), tail = strlen(hole + 2);
-    if (len <= head + tail || memcmp(pattern, stem, head) != 0 || memcmp(stem + len - tail, hole + 2, tail) != 0) return false;
-    size_t digits = len - head - tail;
-    if (digits > 6 || (digits > 1 && stem[head] == '0')) return false;
-    int v = 0;
-    for (size_t i = 0; i < digits; i++) {
-        if (stem[head + i] < '0' || stem[head + i] > '9') return false;
-        v = v * 10 + (stem[head + i] - '0');
+    size_t n = 0;
+    *out = 0;
+    for (; n < len && n < 7 && s[n] >= '0' && s[n] <= '9'; n++)
+        *out = *out * 10 + (s[n] - '0');
+    return n > 6 || (n > 1 && s[0] == '0') ? 0 : n;
+}
+
+bool name_match(const char *pattern, const char *stem, size_t len, int *layer, int *expert)
+{
+    *layer = *expert = -1;
+    const char *end = stem + len;
+    for (; *pattern; pattern++) {
+        if (pattern[0] == '%') {
+            size_t n = number(stem, (size_t)(end - stem), pattern[1] == 'L' ? layer : expert);
+            if (!n) return false;
+            stem += n;
+            pattern++;
+        } else if (stem == end || *stem++ != *pattern)
+            return false;
     }
-    *layer = v;
-    return true;
+    return stem == end;
 }
 
 int name_layer(const char *name)
@@ -59,24 +68,33 @@ int name_layer(const char *name)
     return digits && digits < 7 && *p == '.' ? v : -1;
 }
 
-char *name_fill(smelt_arena *arena, const char *pattern, int layer, const char *suffix)
+char *name_fill(smelt_arena *arena, const char *pattern, int layer, int expert, const char *suffix)
 {
-    const char *hole = strstr(pattern, "%L");
-    if (!hole) return arena_printf(arena, "%s%s", pattern, suffix);
-    return arena_printf(arena, "%.*s%d%s%s", (int)(hole - pattern), pattern, layer, hole + 2, suffix);
+    smelt_buf b = {0};
+    for (const char *p = pattern; *p; p++) {
+        if (*p == '%')
+            buf_printf(&b, "%d", *++p == 'L' ? layer : expert);
+        else
+            buf_u8(&b, (uint8_t)*p);
+    }
+    buf_put(&b, suffix, strlen(suffix));
+    char *name = b.failed ? NULL : arena_strndup(arena, (const char *)b.data, b.size);
+    buf_free(&b);
+    return name;
 }
 
 char *role_name(smelt_arena *arena, smelt_role role, smelt_part part, int layer)
 {
-    return name_fill(arena, stems[role], layer, parts[part]);
+    return name_fill(arena, stems[role], layer, -1, parts[part]);
 }
 
 bool role_parse(const char *name, smelt_role *role, smelt_part *part, int *layer)
 {
     size_t len;
+    int expert;
     *part = name_part(name, &len);
     for (int r = 1; r < SMELT_R_COUNT; r++)
-        if (name_match(stems[r], name, len, layer)) {
+        if (name_match(stems[r], name, len, layer, &expert)) {
             *role = (smelt_role)r;
             return true;
         }

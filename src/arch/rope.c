@@ -5,6 +5,22 @@
 #include "arch/internal.h"
 #include "base/bytes.h"
 
+smelt_status derive_rotary(smelt_hparams *hp, double fallback, smelt_err *err)
+{
+    const double dim = hp->v[SMELT_HP_HEAD_DIM];
+    double *pct = &hp->v[SMELT_HP_ROTARY_PCT], *rope = &hp->v[SMELT_HP_ROPE_DIM];
+    if (hp->set[SMELT_HP_ROPE_DIM])
+        *pct = dim > 0 ? *rope / dim : 0;
+    else {
+        if (!hp->set[SMELT_HP_ROTARY_PCT]) *pct = fallback;
+        *rope = floor(*pct * dim + 1e-6);
+    }
+    if (!(*pct >= 0 && *pct <= 1)) return smelt_fail(err, SMELT_E_CORRUPT, "RoPE on %g of %g dimensions of a head", *rope, dim);
+    hp->set[SMELT_HP_ROTARY_PCT] = hp->set[SMELT_HP_ROPE_DIM] = true;
+    hp->set[SMELT_HP_ROPE_BASE] = hp->v[SMELT_HP_ROPE_BASE] != 10000;
+    return SMELT_OK;
+}
+
 static void factors(const smelt_hparams *hp, uint64_t dim, float *out)
 {
     const double pi = 3.14159265358979323846;

@@ -41,6 +41,8 @@ struct smelt_model {
     size_t n_side, cap_side;
     smelt_tensor *tensors;
     size_t n_tensors, cap_tensors;
+    const smelt_tensor *stored; /* the tensors as the files have them, for who wants to see those */
+    size_t n_stored;
     smelt_strmap names;
     smelt_map *maps;
 };

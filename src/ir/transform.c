@@ -139,6 +139,15 @@ smelt_status view_concat(smelt_arena *arena, const smelt_view *const *in, size_t
         list[i] = in[i];
         start[i + 1] = start[i] + in[i]->rows;
     }
+    /* The slices of one tensor, all of them in order, are that tensor. */
+    uint64_t next = 0;
+    size_t same = 0;
+    while (same < n && in[same]->span == slice_span && in[same]->in[0] == in[0]->in[0] && in[same]->arg == next)
+        next += in[same++]->rows;
+    if (same == n && next == in[0]->in[0]->rows && shape_equal(&shape, &in[0]->in[0]->shape)) {
+        *out = in[0]->in[0];
+        return SMELT_OK;
+    }
     smelt_view *v;
     SMELT_TRY(view_init(arena, in[0]->dtype, &shape, &v, err));
     v->in = list;
@@ -162,4 +171,311 @@ smelt_status view_reshape(smelt_arena *arena, const smelt_view *in, const smelt_
     v->span = reshape_span;
     *out = v;
     return SMELT_OK;
+}
+
+/* Spans that may run over `rows` whole rows of an input before the next jump. */
+static const void *run_span(const smelt_view *in, uint64_t from, uint64_t rows, uint64_t col, uint64_t want, void *scratch,
+                            uint64_t *n)
+{
+    uint64_t left = rows * in->cols - col;
+    return view_span(in, from, col, want < left ? want : left, scratch, n);
+}
+
+static smelt_status check_rows(const smelt_view *in, uint64_t groups, uint64_t each, uint64_t dim, smelt_err *err)
+{
+    uint64_t rows;
+    if (mul_u64(groups, each, &rows) && mul_u64(rows, dim, &rows) && rows == in->rows && in->shape.n && in->shape.n <= 2)
+        return SMELT_OK;
+    return smelt_fail(err, SMELT_E_MISMATCH, "%" PRIu64 " rows are not %" PRIu64 " groups of %" PRIu64 " heads of %" PRIu64,
+                      in->rows, groups, each, dim);
+}
+
+static const void *take_span(const smelt_view *v, uint64_t row, uint64_t col, uint64_t want, void *scratch, uint64_t *n)
+{
+    /* arg: rows a group in `in`; arg2: rows a group here; arg3: where they begin in the group */
+    uint64_t i = row % v->arg2;
+    return run_span(v->in[0], row / v->arg2 * v->arg + v->arg3 + i, v->arg2 - i, col, want, scratch, n);
+}
+
+smelt_status view_qkv_take(smelt_arena *arena, const smelt_view *in, uint64_t groups, uint64_t per, uint64_t dim, int part,
+                           const smelt_view **out, smelt_err *err)
+{
+    SMELT_TRY(check_rows(in, groups, per + 2, dim, err));
+    smelt_shape shape = in->shape;
+    uint64_t width = (part == 0 ? per : 1) * dim;
+    shape.dim[0] = groups * width;
+    smelt_view *v;
+    SMELT_TRY(node(arena, in, &shape, &v, err));
+    v->arg = (per + 2) * dim;
+    v->arg2 = width;
+    v->arg3 = part == 0 ? 0 : (per + (uint64_t)part - 1) * dim;
+    v->span = take_span;
+    *out = v;
+    return SMELT_OK;
+}
+
+static const void *join_span(const smelt_view *v, uint64_t row, uint64_t col, uint64_t want, void *scratch, uint64_t *n)
+{
+    /* arg: rows of queries a group; arg2: rows of keys a group, and of values */
+    uint64_t q = v->arg, k = v->arg2, g = row / (q + 2 * k), i = row % (q + 2 * k);
+    if (i < q) return run_span(v->in[0], g * q + i, q - i, col, want, scratch, n);
+    i -= q;
+    return run_span(v->in[1 + i / k], g * k + i % k, k - i % k, col, want, scratch, n);
+}
+
+/* A node over several inputs of one type. */
+static smelt_status multi(smelt_arena *arena, const smelt_view *const *in, size_t n, const smelt_shape *shape, smelt_view **out,
+                          smelt_err *err)
+{
+    const smelt_view **list = arena_calloc(arena, n, sizeof *list);
+    if (!list) return smelt_oom(err);
+    for (size_t i = 0; i < n; i++) {
+        if (in[i]->dtype != in[0]->dtype || in[i]->cols != in[0]->cols)
+            return smelt_fail(err, SMELT_E_MISMATCH, "parts of one tensor have different types or row sizes");
+        list[i] = in[i];
+    }
+    SMELT_TRY(view_init(arena, in[0]->dtype, shape, out, err));
+    (*out)->in = list;
+    (*out)->n_in = n;
+    return SMELT_OK;
+}
+
+smelt_status view_qkv_join(smelt_arena *arena, const smelt_view *const qkv[3], uint64_t groups, uint64_t per, uint64_t dim,
+                           const smelt_view **out, smelt_err *err)
+{
+    SMELT_TRY(check_rows(qkv[0], groups, per, dim, err));
+    SMELT_TRY(check_rows(qkv[1], groups, 1, dim, err));
+    SMELT_TRY(check_rows(qkv[2], groups, 1, dim, err));
+    smelt_shape shape = qkv[0]->shape;
+    shape.dim[0] = groups * (per + 2) * dim;
+    smelt_view *v;
+    SMELT_TRY(multi(arena, qkv, 3, &shape, &v, err));
+    v->arg = per * dim;
+    v->arg2 = dim;
+    v->span = join_span;
+    *out = v;
+    return SMELT_OK;
+}
+
+smelt_status view_blocks_take(smelt_arena *arena, const smelt_view *in, uint64_t n, uint64_t rows, uint64_t which, const smelt_view **out,
+                              smelt_err *err)
+{
+    uint64_t group;
+    if (in->shape.n != 2 || which >= n || !rows || !mul_u64(n, rows, &group) || in->rows % group)
+        return smelt_fail(err, SMELT_E_MISMATCH, "%" PRIu64 " rows are not groups of %" PRIu64 " blocks of %" PRIu64, in->rows, n, rows);
+    smelt_shape shape = in->shape;
+    shape.dim[0] /= n;
+    smelt_view *v;
+    SMELT_TRY(node(arena, in, &shape, &v, err));
+    v->arg = group;
+    v->arg2 = rows;
+    v->arg3 = which * rows;
+    v->span = take_span;
+    *out = v;
+    return SMELT_OK;
+}
+
+static const void *blocks_span(const smelt_view *v, uint64_t row, uint64_t col, uint64_t want, void *scratch, uint64_t *n)
+{
+    uint64_t k = v->arg, g = row / (k * v->n_in), i = row % (k * v->n_in);
+    return run_span(v->in[i / k], g * k + i % k, k - i % k, col, want, scratch, n);
+}
+
+smelt_status view_blocks_join(smelt_arena *arena, const smelt_view *const *in, size_t n, uint64_t rows, const smelt_view **out,
+                              smelt_err *err)
+{
+    for (size_t i = 0; i < n; i++)
+        if (in[i]->shape.n != 2 || !shape_equal(&in[i]->shape, &in[0]->shape) || !rows || in[i]->rows % rows)
+            return smelt_fail(err, SMELT_E_MISMATCH, "matrices cannot be joined by blocks of %" PRIu64 " rows", rows);
+    smelt_shape shape = in[0]->shape;
+    if (!mul_u64(shape.dim[0], n, &shape.dim[0])) return smelt_fail(err, SMELT_E_LIMIT, "joined size overflows");
+    smelt_view *v;
+    SMELT_TRY(multi(arena, in, n, &shape, &v, err));
+    v->arg = rows;
+    v->span = blocks_span;
+    *out = v;
+    return SMELT_OK;
+}
+
+static const void *every_span(const smelt_view *v, uint64_t row, uint64_t col, uint64_t want, void *scratch, uint64_t *n)
+{
+    return run_span(v->in[0], row * v->arg + v->arg2, 1, col, want, scratch, n);
+}
+
+/* The dimension that counts rows: of a matrix the one before the last, of a vector its only one. */
+static int row_dim(const smelt_view *v) { return v->shape.n > 1 ? v->shape.n - 2 : 0; }
+
+smelt_status view_every(smelt_arena *arena, const smelt_view *in, uint64_t step, uint64_t first, const smelt_view **out,
+                        smelt_err *err)
+{
+    int d = row_dim(in);
+    if (!in->shape.n || !step || first >= step || in->shape.dim[d] % step || (in->shape.n == 1 && in->block > 1))
+        return smelt_fail(err, SMELT_E_MISMATCH, "every %" PRIu64 ". row of %" PRIu64 " is asked for", step,
+                          in->shape.n ? in->shape.dim[d] : 0);
+    smelt_shape shape = in->shape;
+    shape.dim[d] /= step;
+    smelt_view *v;
+    SMELT_TRY(node(arena, in, &shape, &v, err));
+    v->arg = step;
+    v->arg2 = first;
+    v->span = every_span;
+    *out = v;
+    return SMELT_OK;
+}
+
+static const void *interleave_span(const smelt_view *v, uint64_t row, uint64_t col, uint64_t want, void *scratch, uint64_t *n)
+{
+    return run_span(v->in[row % v->n_in], row / v->n_in, 1, col, want, scratch, n);
+}
+
+smelt_status view_interleave(smelt_arena *arena, const smelt_view *const *in, size_t n, const smelt_view **out, smelt_err *err)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!shape_equal(&in[i]->shape, &in[0]->shape) || !in[i]->shape.n)
+            return smelt_fail(err, SMELT_E_MISMATCH, "tensors of different shapes cannot be interleaved");
+    smelt_shape shape = in[0]->shape;
+    if (!mul_u64(shape.dim[row_dim(in[0])], n, &shape.dim[row_dim(in[0])]))
+        return smelt_fail(err, SMELT_E_LIMIT, "interleaved size overflows");
+    smelt_view *v;
+    SMELT_TRY(multi(arena, in, n, &shape, &v, err));
+    v->span = interleave_span;
+    *out = v;
+    return SMELT_OK;
+}
+
+static const void *transpose_span(const smelt_view *v, uint64_t row, uint64_t col, uint64_t want, void *scratch, uint64_t *n)
+{
+    /* arg: rows of one matrix here, which are its columns in `in` */
+    uint64_t left = v->cols - col, base = row / v->arg * v->cols, at = row % v->arg;
+    *n = want < left ? want : left;
+    uint8_t *dst = scratch, one[16];
+    for (uint64_t i = 0; i < *n; i++) {
+        uint64_t got;
+        memcpy(dst + i * v->block_bytes, view_span(v->in[0], base + col + i, at, 1, one, &got), v->block_bytes);
+    }
+    return scratch;
+}
+
+smelt_status view_transpose(smelt_arena *arena, const smelt_view *in, const smelt_view **out, smelt_err *err)
+{
+    if (in->shape.n < 2 || in->block > 1)
+        return smelt_fail(err, SMELT_E_UNSUPPORTED, "only matrices of plain types can be transposed");
+    smelt_shape shape = in->shape;
+    shape.dim[shape.n - 1] = in->shape.dim[shape.n - 2];
+    shape.dim[shape.n - 2] = in->shape.dim[shape.n - 1];
+    if (in->span == transpose_span) {
+        *out = in->in[0];
+        return SMELT_OK;
+    }
+    smelt_view *v;
+    SMELT_TRY(node(arena, in, &shape, &v, err));
+    v->arg = shape.dim[shape.n - 2];
+    v->span = transpose_span;
+    *out = v;
+    return SMELT_OK;
+}
+
+enum { MX_ELEMS = 32, MX_BYTES = 17, MX_CODES = 16 };
+
+static const void *mx_join_span(const smelt_view *v, uint64_t row, uint64_t col, uint64_t want, void *scratch, uint64_t *n)
+{
+    uint64_t left = v->cols - col, blocks = v->cols / MX_ELEMS, at = row * blocks + col / MX_ELEMS;
+    *n = want < left ? want : left;
+    uint8_t *dst = scratch;
+    for (uint64_t b = 0; b < *n / MX_ELEMS; b++, dst += MX_BYTES) {
+        uint8_t codes[MX_CODES];
+        view_read(v->in[0], at + b, 0, MX_CODES, codes);
+        view_read(v->in[1], (at + b) / v->in[1]->cols, (at + b) % v->in[1]->cols, 1, dst);
+        for (int e = 0; e < MX_CODES; e++) {
+            unsigned lo = (unsigned)codes[e / 2] >> 4 * (e & 1) & 15,
+                     hi = (unsigned)codes[MX_CODES / 2 + e / 2] >> 4 * (e & 1) & 15;
+            dst[1 + e] = (uint8_t)(lo | hi << 4);
+        }
+    }
+    return scratch;
+}
+
+smelt_status view_mxfp4_join(smelt_arena *arena, const smelt_view *blocks, const smelt_view *scales, const smelt_view **out,
+                             smelt_err *err)
+{
+    const smelt_shape *b = &blocks->shape, *s = &scales->shape;
+    bool fits = blocks->dtype == SMELT_DT_U8 && scales->dtype == SMELT_DT_U8 && b->n == s->n + 1 && s->n >= 1 &&
+                b->dim[b->n - 1] == MX_CODES;
+    for (int i = 0; fits && i < s->n; i++)
+        fits = b->dim[i] == s->dim[i];
+    smelt_shape shape = *s;
+    if (!fits || !mul_u64(shape.dim[s->n - 1], MX_ELEMS, &shape.dim[s->n - 1])) {
+        char x[256], y[256];
+        return smelt_fail(err, SMELT_E_MISMATCH, "%s %s and %s %s are not MXFP4 blocks of 16 bytes and their scales",
+                          smelt_dtype_get(blocks->dtype)->name, shape_text(b, x, sizeof x), smelt_dtype_get(scales->dtype)->name,
+                          shape_text(s, y, sizeof y));
+    }
+    smelt_view *v;
+    SMELT_TRY(view_init(arena, SMELT_DT_MXFP4, &shape, &v, err));
+    const smelt_view **list = arena_calloc(arena, 2, sizeof *list);
+    if (!list) return smelt_oom(err);
+    list[0] = blocks;
+    list[1] = scales;
+    v->in = list;
+    v->n_in = 2;
+    v->span = mx_join_span;
+    *out = v;
+    return SMELT_OK;
+}
+
+static const void *mx_blocks_span(const smelt_view *v, uint64_t row, uint64_t col, uint64_t want, void *scratch, uint64_t *n)
+{
+    uint64_t left = MX_CODES - col, per = v->in[0]->cols / MX_ELEMS;
+    uint8_t block[MX_BYTES], codes[MX_CODES];
+    view_read(v->in[0], row / per, row % per * MX_ELEMS, MX_ELEMS, block);
+    for (int e = 0; e < MX_CODES; e++) {
+        /* Byte e holds elements 2e and 2e+1; element i lies in byte i % 16, its low half for i < 16. */
+        unsigned shift = e < MX_CODES / 2 ? 0 : 4;
+        const uint8_t *pair = block + 1 + (2 * e) % MX_CODES;
+        codes[e] = (uint8_t)((pair[0] >> shift & 15) | (pair[1] >> shift & 15) << 4);
+    }
+    *n = want < left ? want : left;
+    memcpy(scratch, codes + col, *n);
+    return scratch;
+}
+
+static const void *mx_scales_span(const smelt_view *v, uint64_t row, uint64_t col, uint64_t want, void *scratch, uint64_t *n)
+{
+    uint64_t per = v->in[0]->cols / MX_ELEMS, at = row * v->cols + col, left = v->rows * v->cols - at;
+    uint8_t block[MX_BYTES], *dst = scratch;
+    *n = want < left ? want : left;
+    for (uint64_t i = 0; i < *n; i++, at++) {
+        view_read(v->in[0], at / per, at % per * MX_ELEMS, MX_ELEMS, block);
+        dst[i] = block[0];
+    }
+    return scratch;
+}
+
+static smelt_status mx_split(smelt_arena *arena, const smelt_view *in, bool blocks, const smelt_view **out, smelt_err *err)
+{
+    if (in->dtype != SMELT_DT_MXFP4 || !in->shape.n || in->shape.n >= SMELT_MAX_DIMS)
+        return smelt_fail(err, SMELT_E_MISMATCH, "%s is not MXFP4", smelt_dtype_get(in->dtype)->name);
+    smelt_shape shape = in->shape;
+    shape.dim[shape.n - 1] /= MX_ELEMS;
+    if (blocks) shape.dim[shape.n++] = MX_CODES;
+    smelt_view *v;
+    SMELT_TRY(view_init(arena, SMELT_DT_U8, &shape, &v, err));
+    const smelt_view **list = arena_calloc(arena, 1, sizeof *list);
+    if (!list) return smelt_oom(err);
+    list[0] = in;
+    v->in = list;
+    v->n_in = 1;
+    v->span = blocks ? mx_blocks_span : mx_scales_span;
+    *out = v;
+    return SMELT_OK;
+}
+
+smelt_status view_mxfp4_blocks(smelt_arena *arena, const smelt_view *in, const smelt_view **out, smelt_err *err)
+{
+    return mx_split(arena, in, true, out, err);
+}
+
+smelt_status view_mxfp4_scales(smelt_arena *arena, const smelt_view *in, const smelt_view **out, smelt_err *err)
+{
+    return mx_split(arena, in, false, out, err);
 }

@@ -19,4 +19,30 @@ smelt_status view_concat(smelt_arena *arena, const smelt_view *const *in, size_t
 smelt_status view_reshape(smelt_arena *arena, const smelt_view *in, const smelt_shape *shape, const smelt_view **out,
                           smelt_err *err);
 
+/* The queries (part 0), keys (1) or values (2) of a fused matrix whose rows are `groups` groups of `per` query heads, one key
+ * head and one value head, `dim` rows each (GPT-NeoX, Falcon). Inverse: view_qkv_join of the three. */
+smelt_status view_qkv_take(smelt_arena *arena, const smelt_view *in, uint64_t groups, uint64_t per, uint64_t dim, int part,
+                           const smelt_view **out, smelt_err *err);
+smelt_status view_qkv_join(smelt_arena *arena, const smelt_view *const qkv[3], uint64_t groups, uint64_t per, uint64_t dim,
+                           const smelt_view **out, smelt_err *err);
+/* Of a matrix whose rows are groups of `n` blocks of `rows` rows, the block `which` of each group. Inverse: view_blocks_join of
+ * all n. */
+smelt_status view_blocks_take(smelt_arena *arena, const smelt_view *in, uint64_t n, uint64_t rows, uint64_t which, const smelt_view **out,
+                              smelt_err *err);
+smelt_status view_blocks_join(smelt_arena *arena, const smelt_view *const *in, size_t n, uint64_t rows, const smelt_view **out,
+                              smelt_err *err);
+/* Every `step`-th row from row `first` on (of a vector: every step-th element). Inverse: view_interleave of all `step` of them. */
+smelt_status view_every(smelt_arena *arena, const smelt_view *in, uint64_t step, uint64_t first, const smelt_view **out,
+                        smelt_err *err);
+smelt_status view_interleave(smelt_arena *arena, const smelt_view *const *in, size_t n, const smelt_view **out, smelt_err *err);
+/* Swaps the last two dimensions of a plain type. Its own inverse. */
+smelt_status view_transpose(smelt_arena *arena, const smelt_view *in, const smelt_view **out, smelt_err *err);
+/* MXFP4 blocks of GGUF from gpt-oss's two tensors: U8 blocks [..., n, 16] (byte k holds elements 2k and 2k+1, low nibble first)
+ * and U8 scales [..., n] (E8M0). The result is MXFP4 [..., 32 n]: scale byte, then 16 bytes of which byte j holds elements j and
+ * j+16. Only bits move. Inverse: view_mxfp4_blocks and view_mxfp4_scales. Source: ggml-common.h, block_mxfp4. */
+smelt_status view_mxfp4_join(smelt_arena *arena, const smelt_view *blocks, const smelt_view *scales, const smelt_view **out,
+                             smelt_err *err);
+smelt_status view_mxfp4_blocks(smelt_arena *arena, const smelt_view *in, const smelt_view **out, smelt_err *err);
+smelt_status view_mxfp4_scales(smelt_arena *arena, const smelt_view *in, const smelt_view **out, smelt_err *err);
+
 #endif

@@ -17,8 +17,8 @@ struct smelt_view {
     /* Nodes. */
     const smelt_view *const *in;
     size_t n_in;
-    uint64_t arg;          /* first row, rows a head: what the transform says */
-    const uint64_t *start; /* concat: first row of each input, n_in + 1 of them */
+    uint64_t arg, arg2, arg3; /* first row, rows a head …: what the transform says */
+    const uint64_t *start;    /* concat: first row of each input, n_in + 1 of them */
 };
 
 /* A node of this type and shape with sizes filled in and checked; `span` and the rest are the caller's. */

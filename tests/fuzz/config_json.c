@@ -40,17 +40,22 @@ static void ask(const smelt_model *m)
     json_t *config = NULL;
     smelt_status st = arch_gguf_keys(m, 0, &meta, &err);
     demand(st == SMELT_OK || err.text[0], "keys refused without a text");
-    for (size_t i = 0; i < m->n_tensors; i++) {
-        const smelt_view *view = NULL;
-        const char *name = NULL;
-        demand(arch_to_gguf(m, &m->tensors[i], &arena, &view, &err) == SMELT_OK && view, "a mapped tensor without a GGUF side");
-        demand(arch_hf_name(m, &m->tensors[i], &arena, &name, &err) == SMELT_OK, "a mapped tensor without a name");
-        uint64_t elems;
-        demand(shape_elems(view_shape(view), &elems), "a shape without a size");
-        for (uint64_t r = 0; r < view_rows(view) && view_cols(view) <= 64; r++) {
-            float row[64];
-            view_read(view, r, 0, view_cols(view), row);
+    smelt_model sides[2];
+    for (size_t k = 0; k < 2; k++)
+        model_init(&sides[k]);
+    demand(arch_project_gguf(m, &sides[0], &err) == SMELT_OK, "a mapped model without a GGUF side");
+    demand(arch_project_hf(m, &sides[1], &err) == SMELT_OK, "a mapped model without names");
+    for (size_t k = 0; k < 2; k++) {
+        for (size_t i = 0; i < sides[k].n_tensors; i++) {
+            const smelt_view *view = sides[k].tensors[i].view;
+            uint64_t elems;
+            demand(shape_elems(view_shape(view), &elems), "a shape without a size");
+            for (uint64_t r = 0; r < view_rows(view) && view_cols(view) <= 64; r++) {
+                float row[64];
+                view_read(view, r, 0, view_cols(view), row);
+            }
         }
+        model_free(&sides[k]);
     }
     demand(arch_config(m, "float32", &config, &err) == SMELT_OK && json_is_object(config), "no configuration to write");
     json_decref(config);

@@ -72,9 +72,12 @@ static void names_become_canonical_and_go_back(void **state)
     assert_int_equal(t->role, SMELT_R_FFN_DOWN);
     assert_int_equal(t->layer, 1);
     assert_string_equal(t->origin, "model.layers.1.mlp.down_proj.weight");
-    const char *hf = NULL;
-    assert_int_equal(arch_hf_name(&m, t, &m.arena, &hf, NULL), SMELT_OK);
-    assert_string_equal(hf, "model.layers.1.mlp.down_proj.weight");
+    smelt_model out;
+    model_init(&out);
+    assert_int_equal(arch_project_hf(&m, &out, NULL), SMELT_OK);
+    assert_non_null(model_find(&out, "model.layers.1.mlp.down_proj.weight"));
+    assert_int_equal(out.n_tensors, m.n_tensors);
+    model_free(&out);
     model_free(&m);
 }
 
@@ -94,16 +97,20 @@ static void gguf_stores_q_in_rope_pairs(void **state)
     smelt_model m;
     make(&m, "model.", ", \"tie_word_embeddings\": true, \"head_dim\": 2");
     assert_int_equal(arch_from_hf(&ctx, &m, NULL), SMELT_OK);
-    const smelt_view *v;
     /* One head of the key has 2 rows, so pairs and halves are the same there; use a head of 4 rows. */
     m.hp.v[SMELT_HP_HEADS] = 2;
-    assert_int_equal(arch_to_gguf(&m, model_find(&m, "blk.0.attn_q.weight"), &m.arena, &v, NULL), SMELT_OK);
+    smelt_model out;
+    model_init(&out);
+    m.hp.v[SMELT_HP_KV_HEADS] = 1;
+    assert_int_equal(arch_project_gguf(&m, &out, NULL), SMELT_OK);
+    const smelt_view *v = model_find(&out, "blk.0.attn_q.weight")->view;
     float row[8];
     static const float first[] = {0, 16, 8, 24, 32, 48, 40, 56}; /* first value of rows 0,2,1,3 | 4,6,5,7 of 8 columns */
     for (uint64_t r = 0; r < 8; r++) {
         view_read(v, r, 0, 8, row);
         assert_true(row[0] == first[r]);
     }
+    model_free(&out);
     model_free(&m);
 }
 
