@@ -27,11 +27,20 @@ typedef struct totals {
     uint64_t n[SMELT_DT_COUNT], type_bytes[SMELT_DT_COUNT];
 } totals;
 
+/* The tensors as the files have them, before a family took some apart or together. */
+static const smelt_tensor *listed(const smelt_model *m, size_t *n)
+{
+    *n = m->stored ? m->n_stored : m->n_tensors;
+    return m->stored ? m->stored : m->tensors;
+}
+
 static totals count(const smelt_model *m)
 {
     totals t = {0};
-    for (size_t i = 0; i < m->n_tensors; i++) {
-        const smelt_tensor *s = &m->tensors[i];
+    size_t all;
+    const smelt_tensor *list = listed(m, &all);
+    for (size_t i = 0; i < all; i++) {
+        const smelt_tensor *s = &list[i];
         uint64_t n, bytes = view_bytes_total(s->view);
         if (!s->file || !shape_elems(&s->shape, &n)) continue; /* computed tensors are in no file */
         t.params += n;
@@ -45,8 +54,10 @@ static totals count(const smelt_model *m)
 static size_t stored(const smelt_model *m)
 {
     size_t n = 0;
-    for (size_t i = 0; i < m->n_tensors; i++)
-        n += m->tensors[i].file != NULL;
+    size_t all;
+    const smelt_tensor *list = listed(m, &all);
+    for (size_t i = 0; i < all; i++)
+        n += list[i].file != NULL;
     return n;
 }
 
@@ -124,7 +135,7 @@ static void print_summary(const smelt_model *m)
 {
     totals t = count(m);
     char a[32], b[32];
-    printf("%s: %s%s%s%s\n", m->path, m->format, m->variant ? " (" : "", m->variant ? m->variant : "", m->variant ? ")" : "");
+    printf("%s: %s%s%s%s\n", m->path, m->format_title, m->variant ? " (" : "", m->variant ? m->variant : "", m->variant ? ")" : "");
     smelt_str arch;
     if (m->arch)
         printf("  architecture  %s\n", m->arch->name);
@@ -153,13 +164,15 @@ static void print_summary(const smelt_model *m)
 static void print_tensors(const smelt_model *m)
 {
     size_t width = 4;
-    for (size_t i = 0; i < m->n_tensors; i++) {
-        size_t n = strlen(m->tensors[i].origin);
+    size_t all;
+    const smelt_tensor *list = listed(m, &all);
+    for (size_t i = 0; i < all; i++) {
+        size_t n = strlen(list[i].origin);
         if (n > width && n <= 60) width = n;
     }
     printf("\n%-*s  %-8s %-24s %14s %7s\n", (int)width, "tensor", "type", "shape", "bytes", "bpw");
-    for (size_t i = 0; i < m->n_tensors; i++) {
-        const smelt_tensor *t = &m->tensors[i];
+    for (size_t i = 0; i < all; i++) {
+        const smelt_tensor *t = &list[i];
         char shape[192];
         uint64_t n = 0, bytes = view_bytes_total(t->view);
         if (!t->file) continue;
@@ -216,8 +229,10 @@ static json_t *json_value(const smelt_kv *kv)
 static json_t *json_tensors(const smelt_model *m)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < m->n_tensors; i++) {
-        const smelt_tensor *t = &m->tensors[i];
+    size_t all;
+    const smelt_tensor *tensors = listed(m, &all);
+    for (size_t i = 0; i < all; i++) {
+        const smelt_tensor *t = &tensors[i];
         if (!t->file) continue;
         json_t *shape = json_array();
         uint64_t n = 0, bytes = view_bytes_total(t->view);

@@ -81,5 +81,6 @@ const command cmd_quantize = {
     .opts = options,
     .opts_size = sizeof(quantize_opts),
     .run = run,
-    .more = "TYPE is one of F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0. The bytes are those of llama-quantize.\n",
+    .more = "The bytes are those of llama-quantize. TYPE is one of these:\n",
+    .list = recipe_mixes,
 };

@@ -51,6 +51,7 @@ static void command_usage(const command *c)
     }
     printf("  %-28s %s\n", "--help", "show this");
     if (c->more) printf("\n%s", c->more);
+    if (c->list) printf("  %s\n", c->list());
 }
 
 static int complain(const smelt_err *err, smelt_status st)

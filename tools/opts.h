@@ -34,7 +34,8 @@ typedef struct command {
     size_t opts_size; /* of the option struct, zeroed before parsing */
     /* Runs with parsed options; returns the status for the exit code, having said nothing on failure. */
     smelt_status (*run)(const void *opts, const char *const *operand, int n, smelt_err *err);
-    const char *more; /* further help text, or NULL */
+    const char *more;          /* further help text, or NULL */
+    const char *(*list)(void); /* names to end the help with, or NULL */
 } command;
 
 enum { MAX_OPERANDS = 8 };

@@ -56,7 +56,7 @@ static smelt_status derive(const json_t *config, smelt_hparams *h, smelt_err *er
     {
         const json_t *list = json_array_get(item, 0);
         json_int_t times = json_integer_value(json_array_get(item, 1));
-        for (json_int_t t = 0; t < times && layer <= h->v[H(LAYERS)] && json_array_size(list); t++)
+        for (json_int_t t = 0; t < times && (double)layer <= h->v[H(LAYERS)] && json_array_size(list); t++)
             for (size_t k = 0; k < json_array_size(list); k++, layer++) {
                 const char *name = json_string_value(json_array_get(list, k));
                 bool local = name && strcmp(name, "local") == 0;

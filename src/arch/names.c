@@ -207,7 +207,7 @@ static void find_missing(mapper *p)
         if (r->flags & NAME_UNTIED && hp->v[SMELT_HP_TIED] != 0) continue;
         const bool per_layer = strstr(r->hf, "%L") != NULL;
         const smelt_part own = r->flags & NAME_BIAS ? SMELT_PART_BIAS : SMELT_PART_WEIGHT;
-        for (int part = own; part <= (rule_bias(r, hp) ? (int)SMELT_PART_BIAS : (int)own); part++)
+        for (int part = (int)own; part <= (rule_bias(r, hp) ? (int)SMELT_PART_BIAS : (int)own); part++)
             for (int l = per_layer ? 0 : -1; l < (per_layer ? (int)p->layers : 0); l++) {
                 const group *g = group_at(p, r, (smelt_part)part, l);
                 if (g->in && g->have == g->n_in) continue;

@@ -112,6 +112,7 @@ smelt_status source_open(const smelt_ctx *ctx, const char *path, smelt_model *mo
     const smelt_format *format;
     SMELT_TRY(format_probe(ctx, path, &format, err));
     model->format = format->name;
+    model->format_title = format->title;
     model->path = arena_strdup(&model->arena, path);
     model->title = path_base(&model->arena, path);
     if (!model->path || !model->title) return smelt_oom(err);

@@ -25,10 +25,11 @@ typedef struct smelt_side_file {
 
 struct smelt_model {
     smelt_arena arena;
-    const char *format;  /* name of the format it was read from */
-    const char *path;    /* as given by the user */
-    const char *title;   /* base name of the directory or file, for general.name */
-    const char *variant; /* what inspect adds to the format's name: "v3, little-endian, 3 files"; may be NULL */
+    const char *format;       /* name of the format it was read from */
+    const char *format_title; /* the same for people */
+    const char *path;         /* as given by the user */
+    const char *title;        /* base name of the directory or file, for general.name */
+    const char *variant;      /* what inspect adds to the format's name: "v3, little-endian, 3 files"; may be NULL */
     smelt_meta meta;
     bool meta_complete;            /* meta is the whole key list of a GGUF source: written as it is, in that order */
     const struct smelt_arch *arch; /* NULL: names are the file's own */

@@ -257,12 +257,13 @@ smelt_status view_qkv_join(smelt_arena *arena, const smelt_view *const qkv[3], u
     return SMELT_OK;
 }
 
-smelt_status view_blocks_take(smelt_arena *arena, const smelt_view *in, uint64_t n, uint64_t rows, uint64_t which, const smelt_view **out,
-                              smelt_err *err)
+smelt_status view_blocks_take(smelt_arena *arena, const smelt_view *in, uint64_t n, uint64_t rows, uint64_t which,
+                              const smelt_view **out, smelt_err *err)
 {
     uint64_t group;
     if (in->shape.n != 2 || which >= n || !rows || !mul_u64(n, rows, &group) || in->rows % group)
-        return smelt_fail(err, SMELT_E_MISMATCH, "%" PRIu64 " rows are not groups of %" PRIu64 " blocks of %" PRIu64, in->rows, n, rows);
+        return smelt_fail(err, SMELT_E_MISMATCH, "%" PRIu64 " rows are not groups of %" PRIu64 " blocks of %" PRIu64, in->rows, n,
+                          rows);
     smelt_shape shape = in->shape;
     shape.dim[0] /= n;
     smelt_view *v;

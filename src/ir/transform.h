@@ -27,8 +27,8 @@ smelt_status view_qkv_join(smelt_arena *arena, const smelt_view *const qkv[3], u
                            const smelt_view **out, smelt_err *err);
 /* Of a matrix whose rows are groups of `n` blocks of `rows` rows, the block `which` of each group. Inverse: view_blocks_join of
  * all n. */
-smelt_status view_blocks_take(smelt_arena *arena, const smelt_view *in, uint64_t n, uint64_t rows, uint64_t which, const smelt_view **out,
-                              smelt_err *err);
+smelt_status view_blocks_take(smelt_arena *arena, const smelt_view *in, uint64_t n, uint64_t rows, uint64_t which,
+                              const smelt_view **out, smelt_err *err);
 smelt_status view_blocks_join(smelt_arena *arena, const smelt_view *const *in, size_t n, uint64_t rows, const smelt_view **out,
                               smelt_err *err);
 /* Every `step`-th row from row `first` on (of a vector: every step-th element). Inverse: view_interleave of all `step` of them. */
