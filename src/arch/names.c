@@ -291,7 +291,7 @@ smelt_status names_from_hf(smelt_model *m, const smelt_arch *arch, smelt_err *er
     for (unsigned first = NAME_FIRST;; first = 0) {
         for (size_t i = 0; i < m->n_tensors; i++) {
             const smelt_name_rule *r = all[i].rule;
-            if (r->flags & NAME_DROP || (r->flags & NAME_FIRST) != first) continue;
+            if (!r || r->flags & NAME_DROP || (r->flags & NAME_FIRST) != first) continue;
             const group *g = group_at(&p, r, all[i].part, all[i].layer);
             if (g->last == i) SMELT_TRY(emit(&p, &all[i], g, &out, err));
         }
