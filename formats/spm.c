@@ -100,6 +100,9 @@ static smelt_status read_trainer(smelt_cur *c, spm_model *m)
         if (f.number == 35) {
             SMELT_TRY(expect(c, &f, WIRE_VARINT, "byte_fallback"));
             m->byte_fallback = f.value != 0;
+        } else if (f.number == 24) {
+            SMELT_TRY(expect(c, &f, WIRE_VARINT, "treat_whitespace_as_suffix"));
+            m->space_behind = f.value != 0;
         }
     }
     return SMELT_OK;
@@ -110,6 +113,10 @@ static smelt_status read_normalizer(smelt_cur *c, spm_model *m)
     while (c->pos < c->size) {
         spm_field f;
         SMELT_TRY(read_field(c, &f));
+        if (f.number == 2) {
+            SMELT_TRY(expect(c, &f, WIRE_BYTES, "the charsmap"));
+            m->charsmap = (smelt_str){(const char *)f.bytes, f.value};
+        }
         if (f.number != 3 && f.number != 4) continue;
         SMELT_TRY(expect(c, &f, WIRE_VARINT, "a normalizer setting"));
         *(f.number == 3 ? &m->add_dummy_prefix : &m->remove_extra_whitespaces) = f.value != 0;

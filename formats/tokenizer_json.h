@@ -1,0 +1,12 @@
+/* tokenizer.json as the description of a tokenizer. Source of the format: the serialised form of the `tokenizers` package. */
+#ifndef SMELT_FORMATS_TOKENIZER_JSON_H
+#define SMELT_FORMATS_TOKENIZER_JSON_H
+
+#include "base/json.h"
+#include "vocab/tokenizer.h"
+
+/* Fills a description. Texts are BORROWED from the JSON, everything else is in the arena. E_CORRUPT for what contradicts itself,
+ * E_UNSUPPORTED for kinds of model or steps that smelt does not know. */
+smelt_status tokenizer_json_desc(smelt_arena *arena, const json_t *root, smelt_tok_desc *out, smelt_err *err);
+
+#endif

@@ -1,0 +1,82 @@
+/* Unigram: the cut of a text into tokens whose scores have the best sum (Viterbi's algorithm, from left to right). Of equal sums
+ * the one found first stays, as in sentencepiece and the `tokenizers` package. */
+#include "vocab/tok_internal.h"
+
+smelt_status unigram_build(smelt_tok *t, smelt_err *err)
+{
+    const smelt_tok_desc *d = &t->d;
+    enum { UNKNOWN_PENALTY = 10 };
+    double least = 0, most = 0;
+    size_t n = 0;
+    tok_key *key = arena_calloc(&t->arena, d->n, sizeof *key);
+    if (!key) return smelt_oom(err);
+    for (size_t i = 0; i < d->n; i++) {
+        uint8_t type = d->type ? d->type[i] : SMELT_TOKEN_NORMAL;
+        if (!t->raw[i].p || !t->raw[i].n) continue;
+        bool scored = type == SMELT_TOKEN_NORMAL;
+        if (scored || !d->type) {
+            if (n == 0 || d->score[i] < least) least = d->score[i];
+            if (n == 0 || d->score[i] > most) most = d->score[i];
+        }
+        if (scored || type == SMELT_TOKEN_USER) key[n++] = (tok_key){t->raw[i].p, (uint32_t)t->raw[i].n, (int32_t)i};
+    }
+    t->unk_score = d->float_scores ? (double)(float)(least - UNKNOWN_PENALTY) : least - UNKNOWN_PENALTY;
+    t->max_score = most;
+    return keys_build(&t->arena, &t->pieces, key, n) ? SMELT_OK : smelt_oom(err);
+}
+
+typedef struct node {
+    double score; /* of the best path that ends here */
+    uint32_t start;
+    int32_t id; /* of its last token; -1: unknown */
+} node;
+
+static void offer(node *at, double score, size_t start, int32_t id)
+{
+    if (at->start != UINT32_MAX && !(score > at->score)) return;
+    *at = (node){score, (uint32_t)start, id};
+}
+
+smelt_status unigram_encode(const smelt_tok *t, smelt_tok_state *s, const char *p, size_t n, smelt_buf *ids, smelt_err *err)
+{
+    const smelt_tok_desc *d = &t->d;
+    s->path.size = 0;
+    buf_zeros(&s->path, (n + 1) * sizeof(node));
+    if (s->path.failed) return smelt_oom(err);
+    node *path = (node *)(void *)s->path.data;
+    for (size_t i = 0; i <= n; i++)
+        path[i].start = UINT32_MAX;
+    for (size_t at = 0, len; at < n; at += len) {
+        double here = path[at].score;
+        utf8_next(p + at, &len);
+        bool single = false;
+        keys_walk w = {0};
+        const tok_key *k;
+        while (keys_next(&t->pieces, &w, p + at, n - at, &k)) {
+            double score = d->score[k->value];
+            if (d->type && d->type[k->value] == SMELT_TOKEN_USER) score = (double)(float)((float)k->n * (float)t->max_score - 0.1);
+            double sum = d->float_scores ? (double)(float)(score + here) : score + here;
+            offer(&path[at + k->n], sum, at, k->value);
+            single = single || k->n == len;
+        }
+        if (!single) offer(&path[at + len], d->float_scores ? (double)(float)(t->unk_score + here) : t->unk_score + here, at, -1);
+    }
+    /* Backwards to turn the links round, so that each place says where the next token ends; then forwards. */
+    uint32_t end = (uint32_t)n, next = UINT32_MAX;
+    while (end) {
+        uint32_t start = path[end].start;
+        path[end].start = next;
+        next = end;
+        end = start;
+    }
+    uint32_t from = 0;
+    s->last_unk = false;
+    for (uint32_t to = next; to != UINT32_MAX; to = path[to].start) {
+        if (path[to].id >= 0 && path[to].id != d->unk)
+            tok_put(t, s, path[to].id, d->fuse_unk, ids);
+        else
+            tok_put_unknown(t, s, p + from, to - from, ids);
+        from = to;
+    }
+    return ids->failed ? smelt_oom(err) : SMELT_OK;
+}
