@@ -100,6 +100,9 @@ static smelt_status read_trainer(smelt_cur *c, spm_model *m)
         if (f.number == 35) {
             SMELT_TRY(expect(c, &f, WIRE_VARINT, "byte_fallback"));
             m->byte_fallback = f.value != 0;
+        } else if (f.number == 44) {
+            SMELT_TRY(expect(c, &f, WIRE_BYTES, "unk_surface"));
+            m->unk_text = (smelt_str){(const char *)f.bytes, f.value};
         } else if (f.number == 24) {
             SMELT_TRY(expect(c, &f, WIRE_VARINT, "treat_whitespace_as_suffix"));
             m->space_behind = f.value != 0;

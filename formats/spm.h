@@ -3,7 +3,8 @@
  *
  * ModelProto:  1 pieces (repeated), 2 trainer_spec, 3 normalizer_spec; other fields are skipped.
  * Piece:       1 piece (string), 2 score (float, 0), 3 type (enum, 1)
- * TrainerSpec: 3 model_type (enum, 1), 4 vocab_size, 24 treat_whitespace_as_suffix, 35 byte_fallback, 40..43 unk_id (0), bos_id (1), eos_id (2), pad_id (-1)
+ * TrainerSpec: 3 model_type (enum, 1), 4 vocab_size, 24 treat_whitespace_as_suffix, 35 byte_fallback, 40..43 unk_id (0), bos_id (1), eos_id (2), pad_id (-1),
+ *              44 unk_surface (" U+2047 ")
  * NormalizerSpec: 1 name, 2 precompiled_charsmap, 3 add_dummy_prefix (true), 4 remove_extra_whitespaces (true), 5 escape_whitespaces (true) */
 #ifndef SMELT_FORMATS_SPM_H
 #define SMELT_FORMATS_SPM_H
@@ -27,6 +28,7 @@ typedef struct spm_model {
     int32_t model_type;
     bool byte_fallback, add_dummy_prefix, remove_extra_whitespaces, space_behind;
     smelt_str charsmap; /* empty: none */
+    smelt_str unk_text; /* p is NULL: the default one */
     int32_t unk_id, bos_id, eos_id, pad_id; /* -1: none */
 } spm_model;
 

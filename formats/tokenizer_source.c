@@ -39,6 +39,7 @@ smelt_status spm_desc(smelt_arena *arena, const void *data, size_t size, smelt_t
     d->text = text;
     d->score = score;
     d->type = type;
+    d->unk_text = m.unk_text.p ? m.unk_text : (smelt_str){" \xE2\x81\x87 ", 5};
     smelt_tok_step *s = tok_step(arena, &d->normalizer, SMELT_TOK_SENTENCE);
     if (!s) return smelt_oom(err);
     s->a = m.charsmap;
@@ -48,8 +49,8 @@ smelt_status spm_desc(smelt_arena *arena, const void *data, size_t size, smelt_t
     if (m.byte_fallback && !tok_step(arena, &d->decoder, SMELT_TOK_DEC_BYTE_FALLBACK)) return smelt_oom(err);
     s = tok_step(arena, &d->decoder, SMELT_TOK_DEC_SENTENCE);
     if (!s) return smelt_oom(err);
-    s->x = m.add_dummy_prefix && !m.space_behind;
-    s->y = m.remove_extra_whitespaces && !m.space_behind;
+    s->x = m.add_dummy_prefix;
+    s->y = m.remove_extra_whitespaces;
     return SMELT_OK;
 }
 
@@ -262,7 +263,7 @@ static smelt_status read_vocab(hf_tokenizer *t, const smelt_ctx *ctx, const char
 {
     SMELT_TRY(hf_vocab_read(ctx, dir, &t->model, err));
     if (!t->model.vocab) return SMELT_OK;
-    return tok_desc_from_vocab(&t->arena, t->model.vocab, &t->desc, err);
+    return tok_desc_from_vocab(&t->arena, t->model.vocab, true, &t->desc, err);
 }
 
 /* The first *.tiktoken file of a directory by name; NULL: none. */

@@ -6,7 +6,7 @@
 static smelt_status open_model(const smelt_ctx *ctx, const char *path, tok_source *s, smelt_tok_desc *desc, smelt_err *err)
 {
     SMELT_TRY(source_open(ctx, path, &s->model, err));
-    if (s->model.vocab) return tok_desc_from_vocab(&s->arena, s->model.vocab, desc, err);
+    if (s->model.vocab) return tok_desc_from_vocab(&s->arena, s->model.vocab, false, desc, err);
     if (s->model.vocab_err) return smelt_fail(err, s->model.vocab_err->code, "%s", s->model.vocab_err->text);
     return smelt_fail(err, SMELT_E_UNSUPPORTED, "there is no tokenizer that smelt knows in it");
 }

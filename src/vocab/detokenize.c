@@ -151,7 +151,7 @@ smelt_status tok_decode(const smelt_tok *t, const int32_t *ids, size_t n, unsign
             return smelt_fail(err, SMELT_E_USAGE, "there is no token with the id %d", ids[i]);
         }
         if ((flags & SMELT_TOK_SKIP_SPECIAL) && t->special[ids[i]]) continue;
-        x.text[x.n++] = s;
+        x.text[x.n++] = ids[i] == t->d.unk && t->d.unk_text.p ? t->d.unk_text : s;
     }
     const smelt_tok_steps *steps = &t->d.decoder;
     for (size_t i = 0; ok && i < steps->n; i++)

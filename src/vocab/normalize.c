@@ -91,8 +91,10 @@ static smelt_status strip_accents(const tok_stage *g, smelt_tok_state *s, smelt_
 {
     (void)g;
     smelt_buf *out = tok_text_next(s);
-    for (size_t i = 0, len; i < s->n; i += len)
-        if (utf8proc_category((utf8proc_int32_t)utf8_next(s->cur + i, &len)) != UTF8PROC_CATEGORY_MN) buf_put(out, s->cur + i, len);
+    for (size_t i = 0, len; i < s->n; i += len) {
+        utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)utf8_next(s->cur + i, &len));
+        if (k < UTF8PROC_CATEGORY_MN || k > UTF8PROC_CATEGORY_ME) buf_put(out, s->cur + i, len);
+    }
     return tok_text_done(s, err);
 }
 
@@ -206,8 +208,8 @@ static size_t sentence_char(const smelt_tok *t, smelt_str map, const char *p, si
     }
     if (charmap_find(map, p, n, &len, to)) return len;
     len = utf8_char(p, n);
-    *to = (smelt_str){p, len ? len : 1};
-    return to->n;
+    *to = len ? (smelt_str){p, len} : (smelt_str){"\xEF\xBF\xBD", 3};
+    return len ? len : 1;
 }
 
 static const char lower_eighth[] = "\xE2\x96\x81";

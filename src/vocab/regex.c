@@ -27,6 +27,10 @@ struct tok_matcher {
 
 static const char spaces[] = "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}";
 
+/* Beside letters, marks, decimal and letter digits and connectors, Oniguruma counts some signs that stand for letters or digits. */
+static const char words[] = "\\p{L}\\p{M}\\p{Nl}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}"
+                            "\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}";
+
 /* The inside of a class for a shorthand; false if it is none. */
 static bool shorthand(smelt_buf *out, char c)
 {
@@ -36,7 +40,7 @@ static bool shorthand(smelt_buf *out, char c)
     } else if (c == 'h') {
         buf_put(out, "0-9A-Fa-f", 9);
     } else if (c == 'd' || c == 'w') {
-        if (c == 'w') buf_printf(out, "\\p{L}\\p{M}\\p{Nl}\\p{Pc}\\x{24b6}-\\x{24e9}");
+        if (c == 'w') buf_printf(out, "%s", words);
         buf_printf(out, "\\p{Nd}");
         for (size_t i = c == 'w' ? 0 : 2; i < (c == 'w' ? 4 : 3); i++)
             uni_new_ranges(out, nd[i], strlen(nd[i]));
@@ -74,6 +78,21 @@ static size_t put_escape(smelt_buf *out, const char *p, size_t n, bool in_class)
         if (!in_class) buf_put(out, c == low ? "[" : "[^", c == low ? 1 : 2);
         shorthand(out, low);
         if (!in_class) buf_u8(out, ']');
+        return 2;
+    }
+    if ((c == 'b' || c == 'B') && !in_class) {
+        smelt_buf word = {0};
+        buf_u8(&word, '[');
+        shorthand(&word, 'w');
+        buf_u8(&word, ']');
+        int n_word = (int)word.size;
+        const char *w = (const char *)word.data;
+        if (c == 'b')
+            buf_printf(out, "(?:(?<=%.*s)(?!%.*s)|(?<!%.*s)(?=%.*s))", n_word, w, n_word, w, n_word, w, n_word, w);
+        else
+            buf_printf(out, "(?:(?<=%.*s)(?=%.*s)|(?<!%.*s)(?!%.*s))", n_word, w, n_word, w, n_word, w, n_word, w);
+        out->failed = out->failed || word.failed;
+        buf_free(&word);
         return 2;
     }
     if (c == 'H') { /* another thing in PCRE2 */

@@ -239,7 +239,12 @@ static const struct {
           "\\x{11f43}-\\x{11f4f}\\x{11fff}\\x{12ff1}-\\x{12ff2}\\x{16d6d}-\\x{16d6f}\\x{16e97}-\\x{16e9a}\\x{16fe2}\\x{1e5ff}\\x{1e95e}-"
           "\\x{1e95f}])[\\p{P}$+<=>^`|~\\x{166d}\\x{111c9}]"}},
     [SMELT_TOK_METASPACE] = {step_metaspace, {NULL}},
-    [SMELT_TOK_WHITESPACE] = {step_regex, {"\\w+|[^\\w\\s]+"}},
+    /* Rust's \\w, which is not Oniguruma's. */
+    [SMELT_TOK_WHITESPACE] =
+        {step_regex,
+         {"[\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{200c}\\x{200d}\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}]+|"
+          "[^\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{200c}\\x{200d}\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}"
+          "\\s]+"}},
     [SMELT_TOK_WHITESPACE_SPLIT] = {step_regex, {"\\s"}},
 };
 

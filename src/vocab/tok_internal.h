@@ -122,7 +122,7 @@ struct smelt_tok {
     tok_keys user;  /* tokens that are taken whole before merging */
     bool any_user;
     tok_keys pieces; /* UNIGRAM: all tokens that may be used */
-    double unk_score, max_score;
+    double unk_score;
     tok_added_set raw_added, norm_added; /* found before and after normalising */
     bool *special;                       /* [n] */
     smelt_str *added_text;               /* [n] text of added tokens, p NULL for others */

@@ -150,6 +150,7 @@ static smelt_status index_added(smelt_tok *t, smelt_tok_state *s, bool normalize
         t->special[a->id] = a->special;
         if (a->normalized != normalized) continue;
         SMELT_TRY(added_key(t, s, a, &k, err));
+        t->added_text[a->id] = k;
         if (!k.n) continue;
         if (!strmap_add(&seen, k.p, k.n, i, &added)) return smelt_oom(err);
         if (added) key[n++] = (tok_key){k.p, (uint32_t)k.n, (int32_t)i};
@@ -349,7 +350,6 @@ static smelt_status cut_added(const smelt_tok *t, smelt_tok_state *s, const tok_
         buf_put(ids, &a->id, sizeof a->id);
         done = end > done ? end : done;
         behind = true;
-        if (i < done) i = done;
     }
     if (done < n) {
         s->cur = text + done;
@@ -420,6 +420,9 @@ static smelt_status encode_text(const smelt_tok *t, smelt_tok_state *s, const ch
 {
     size_t good = valid_length(p, n);
     if (good == n) return encode_valid(t, s, p, n, true, flags, ids, err);
+    /* SentencePiece's normaliser reads any bytes. */
+    if (!t->bytes && !t->raw_added.any && t->norm.n && t->norm.stage[0].step.op == SMELT_TOK_SENTENCE)
+        return encode_valid(t, s, p, n, true, flags, ids, err);
     if (!t->bytes) {
         s->clean.size = 0;
         for (size_t i = 0; i < n;) {

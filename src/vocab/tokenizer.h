@@ -8,7 +8,8 @@
  * tokenizer.model, also where these depend on details such as Unicode 16's character classes.
  *
  * Bytes that are not UTF-8: a byte-level tokenizer encodes them as the bytes that they are, in a piece of their own for each run,
- * so that decoding gives them back; any other tokenizer reads each of them as U+FFFD, as sentencepiece does. */
+ * so that decoding gives them back; any other tokenizer reads each of them as U+FFFD, as sentencepiece does (which, other than
+ * here when there are added tokens, does not normalise these). */
 #ifndef SMELT_VOCAB_TOKENIZER_H
 #define SMELT_VOCAB_TOKENIZER_H
 
@@ -104,6 +105,7 @@ typedef struct smelt_tok_desc {
     size_t n_merges;
     const smelt_tok_merge *merges;
     int64_t unk; /* -1: what has no token is left out */
+    smelt_str unk_text; /* what decoding makes of it; p is NULL: its own text */
     bool fuse_unk, byte_fallback, ignore_merges;
     bool float_scores; /* UNIGRAM: sums are float32, as sentencepiece's */
     smelt_tok_steps normalizer, pretokenizer, decoder;
@@ -145,8 +147,10 @@ size_t tok_count(const smelt_tok *tok);
 /* A token as its vocabulary spells it. BORROWED; p is NULL for ids that do not exist. */
 smelt_str tok_text(const smelt_tok *tok, int64_t id);
 
-/* The description of a GGUF vocabulary: what its kind and its `pre` row say. E_UNSUPPORTED for a pre-tokenizer whose way of
+/* The description of a vocabulary: what its kind and its `pre` row say. With `normalize`, texts are normalised as the row says, as
+ * the original tokenizer does; without, they are not, as no reader of GGUF does. E_UNSUPPORTED for a pre-tokenizer whose way of
  * cutting text is not known. `vocab` must outlive the description. */
-smelt_status tok_desc_from_vocab(smelt_arena *arena, const smelt_vocab *vocab, smelt_tok_desc *out, smelt_err *err);
+smelt_status tok_desc_from_vocab(smelt_arena *arena, const smelt_vocab *vocab, bool normalize, smelt_tok_desc *out,
+                                 smelt_err *err);
 
 #endif

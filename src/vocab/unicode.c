@@ -64,7 +64,10 @@ void uni_new_ranges(smelt_buf *out, const char *category, size_t n)
 bool uni_word(uint32_t c)
 {
     if (c < 0x80) return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || c == '_' || (c >= 'a' && c <= 'z');
-    if (c == 0x200C || c == 0x200D || (c >= 0x24B6 && c <= 0x24E9)) return true; /* joiners; circled letters are alphabetic */
+    if (c == 0x200C || c == 0x200D) return true;
+    /* Letters in circles and squares are alphabetic. */
+    if ((c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) || (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189))
+        return true;
     for (size_t i = 0; i < sizeof fresh / sizeof *fresh; i++)
         if (c >= fresh[i].first && c <= fresh[i].last)
             return fresh[i].category[0] == 'L' || fresh[i].category[0] == 'M' || fresh[i].category[1] == 'd';

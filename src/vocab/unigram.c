@@ -2,11 +2,14 @@
  * the one found first stays, as in sentencepiece and the `tokenizers` package. */
 #include "vocab/tok_internal.h"
 
+/* Of a token that users defined: better than any other, as sentencepiece has it. */
+#define USER_SCORE ((double)-0.1F)
+
 smelt_status unigram_build(smelt_tok *t, smelt_err *err)
 {
     const smelt_tok_desc *d = &t->d;
     enum { UNKNOWN_PENALTY = 10 };
-    double least = 0, most = 0;
+    double least = 0;
     size_t n = 0;
     tok_key *key = arena_calloc(&t->arena, d->n, sizeof *key);
     if (!key) return smelt_oom(err);
@@ -16,12 +19,10 @@ smelt_status unigram_build(smelt_tok *t, smelt_err *err)
         bool scored = type == SMELT_TOKEN_NORMAL;
         if (scored || !d->type) {
             if (n == 0 || d->score[i] < least) least = d->score[i];
-            if (n == 0 || d->score[i] > most) most = d->score[i];
         }
         if (scored || type == SMELT_TOKEN_USER) key[n++] = (tok_key){t->raw[i].p, (uint32_t)t->raw[i].n, (int32_t)i};
     }
     t->unk_score = d->float_scores ? (double)(float)(least - UNKNOWN_PENALTY) : least - UNKNOWN_PENALTY;
-    t->max_score = most;
     return keys_build(&t->arena, &t->pieces, key, n) ? SMELT_OK : smelt_oom(err);
 }
 
@@ -31,8 +32,9 @@ typedef struct node {
     int32_t id; /* of its last token; -1: unknown */
 } node;
 
-static void offer(node *at, double score, size_t start, int32_t id)
+static void offer(node *at, double score, bool as_float, size_t start, int32_t id)
 {
+    if (as_float) score = (double)(float)score;
     if (at->start != UINT32_MAX && !(score > at->score)) return;
     *at = (node){score, (uint32_t)start, id};
 }
@@ -54,12 +56,11 @@ smelt_status unigram_encode(const smelt_tok *t, smelt_tok_state *s, const char *
         const tok_key *k;
         while (keys_next(&t->pieces, &w, p + at, n - at, &k)) {
             double score = d->score[k->value];
-            if (d->type && d->type[k->value] == SMELT_TOKEN_USER) score = (double)(float)((float)k->n * (float)t->max_score - 0.1);
-            double sum = d->float_scores ? (double)(float)(score + here) : score + here;
-            offer(&path[at + k->n], sum, at, k->value);
+            if (d->type && d->type[k->value] == SMELT_TOKEN_USER) score = USER_SCORE;
+            offer(&path[at + k->n], score + here, d->float_scores, at, k->value);
             single = single || k->n == len;
         }
-        if (!single) offer(&path[at + len], d->float_scores ? (double)(float)(t->unk_score + here) : t->unk_score + here, at, -1);
+        if (!single) offer(&path[at + len], t->unk_score + here, d->float_scores, at, -1);
     }
     /* Backwards to turn the links round, so that each place says where the next token ends; then forwards. */
     uint32_t end = (uint32_t)n, next = UINT32_MAX;

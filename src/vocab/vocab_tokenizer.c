@@ -14,6 +14,7 @@ typedef struct vt_reader {
     const smelt_vocab *v;
     smelt_tok_desc *d;
     smelt_err *err;
+    bool normalize;
 } vt_reader;
 
 static bool is(const char *p, size_t n, const char *word) { return strlen(word) == n && memcmp(p, word, n) == 0; }
@@ -32,7 +33,7 @@ static smelt_status put_line(const vt_reader *r, const char *p, size_t n)
     } else if (is(p, n, "punctuation")) {
         step = (smelt_tok_step){.op = SMELT_TOK_PUNCTUATION, .behavior = SMELT_TOK_CONTIGUOUS};
     } else if (is(p, n, "gpt2") || is(p, n, "bytes")) {
-        step = (smelt_tok_step){.op = SMELT_TOK_BYTES, .x = r->v->add_space_prefix == 1, .y = n == 4};
+        step = (smelt_tok_step){.op = SMELT_TOK_BYTES,   .x = r->normalize && r->v->add_space_prefix == 1, .y = n == 4};
     } else {
         known = false;
         for (size_t i = 0; i < 2; i++) {
@@ -68,7 +69,7 @@ static smelt_status put_bpe(const vt_reader *r)
     if (!none && (!row || !pretoken_steps(row)))
         return smelt_fail(r->err, SMELT_E_UNSUPPORTED, "how the pre-tokenizer '%s' cuts text is not known", v->pre);
     SMELT_TRY(put_lines(r, none ? unnamed : pretoken_steps(row)));
-    if (!none && strcmp(row->normalizer, "nfc") == 0 && !tok_step(r->arena, &d->normalizer, SMELT_TOK_NFC)) return smelt_oom(r->err);
+    if (r->normalize && !none && strcmp(row->normalizer, "nfc") == 0 && !tok_step(r->arena, &d->normalizer, SMELT_TOK_NFC)) return smelt_oom(r->err);
     d->ignore_merges = !none && row->ignore_merges;
     d->model = SMELT_TOK_MERGES;
     smelt_tok_merge *merges = arena_calloc(r->arena, v->n_merges, sizeof *merges);
@@ -131,10 +132,10 @@ static smelt_status put_added(const vt_reader *r, uint8_t *type)
     return SMELT_OK;
 }
 
-smelt_status tok_desc_from_vocab(smelt_arena *arena, const smelt_vocab *v, smelt_tok_desc *d, smelt_err *err)
+smelt_status tok_desc_from_vocab(smelt_arena *arena, const smelt_vocab *v, bool normalize, smelt_tok_desc *d, smelt_err *err)
 {
     *d = (smelt_tok_desc){.n = v->n, .text = v->text, .unk = v->special[SMELT_SP_UNK]};
-    vt_reader r = {.arena = arena, .v = v, .d = d, .err = err};
+    vt_reader r = {.arena = arena, .v = v, .d = d, .err = err, .normalize = normalize};
     if (v->n > INT32_MAX) return smelt_fail(err, SMELT_E_LIMIT, "%zu tokens are too many", v->n);
     uint8_t *type = arena_calloc(arena, v->n, 1);
     if (!type) return smelt_oom(err);
