@@ -55,7 +55,8 @@ static bool get_behavior(const json_t *part, smelt_tok_behavior *out)
 static smelt_tok_scheme get_scheme(const json_t *part)
 {
     smelt_str name;
-    if (!get_str(part, "prepend_scheme", &name)) return get_bool(part, "add_prefix_space", true) ? SMELT_TOK_ALWAYS : SMELT_TOK_NEVER;
+    if (!get_str(part, "prepend_scheme", &name))
+        return get_bool(part, "add_prefix_space", true) ? SMELT_TOK_ALWAYS : SMELT_TOK_NEVER;
     return str_eq(name, "first") ? SMELT_TOK_FIRST : str_eq(name, "never") ? SMELT_TOK_NEVER : SMELT_TOK_ALWAYS;
 }
 
@@ -176,8 +177,7 @@ static smelt_status read_steps(const tj_reader *r, const json_t *part, const ste
     if (str_eq(type, "Sequence")) {
         const json_t *item;
         size_t i;
-        json_array_foreach(json_object_get(part, list), i, item)
-            SMELT_TRY(read_steps(r, item, kinds, list, what, out, depth + 1));
+        json_array_foreach(json_object_get(part, list), i, item) SMELT_TRY(read_steps(r, item, kinds, list, what, out, depth + 1));
         return SMELT_OK;
     }
     for (; kinds->type; kinds++) {
@@ -185,8 +185,8 @@ static smelt_status read_steps(const tj_reader *r, const json_t *part, const ste
         smelt_tok_step *step = tok_step(r->arena, out, kinds->op);
         if (!step) return smelt_oom(r->err);
         if (kinds->fill && !kinds->fill(part, step))
-            return smelt_fail(r->err, SMELT_E_CORRUPT, "tokenizer.json: the %s %s lacks what it needs or has it in another form", what,
-                              kinds->type);
+            return smelt_fail(r->err, SMELT_E_CORRUPT, "tokenizer.json: the %s %s lacks what it needs or has it in another form",
+                              what, kinds->type);
         return SMELT_OK;
     }
     return strange(r, part, what);
@@ -221,8 +221,8 @@ static smelt_status read_vocab(tj_reader *r, json_t *vocab, const json_t *added)
     {
         size_t id = (size_t)json_integer_value(value);
         if (text[id].p)
-            return smelt_fail(r->err, SMELT_E_CORRUPT, "tokenizer.json: the tokens '%.80s' and '%.80s' have the same id %zu", text[id].p,
-                              key, id);
+            return smelt_fail(r->err, SMELT_E_CORRUPT, "tokenizer.json: the tokens '%.80s' and '%.80s' have the same id %zu",
+                              text[id].p, key, id);
         text[id] = (smelt_str){key, strlen(key)};
     }
     json_array_foreach(vocab, i, item)
@@ -343,7 +343,8 @@ static smelt_status put_frame(const tj_reader *r, bool behind, json_int_t id)
     size_t *n = behind ? &d->n_after : &d->n_before;
     if (*n == SMELT_TOK_MAX_FRAME)
         return smelt_fail(r->err, SMELT_E_LIMIT, "tokenizer.json: more than %d tokens around a text", SMELT_TOK_MAX_FRAME);
-    if (id < 0 || id > INT32_MAX) return smelt_fail(r->err, SMELT_E_CORRUPT, "tokenizer.json: the post_processor has an id out of range");
+    if (id < 0 || id > INT32_MAX)
+        return smelt_fail(r->err, SMELT_E_CORRUPT, "tokenizer.json: the post_processor has an id out of range");
     (behind ? d->after : d->before)[(*n)++] = (int32_t)id;
     return SMELT_OK;
 }
@@ -397,8 +398,8 @@ smelt_status tokenizer_json_desc(smelt_arena *arena, const json_t *root, smelt_t
     SMELT_TRY(read_model(&r, root));
     SMELT_TRY(read_added(&r, json_object_get(root, "added_tokens")));
     SMELT_TRY(read_steps(&r, json_object_get(root, "normalizer"), normalizers, "normalizers", "normalizer", &out->normalizer, 0));
-    SMELT_TRY(
-        read_steps(&r, json_object_get(root, "pre_tokenizer"), pretokenizers, "pretokenizers", "pre_tokenizer", &out->pretokenizer, 0));
+    SMELT_TRY(read_steps(&r, json_object_get(root, "pre_tokenizer"), pretokenizers, "pretokenizers", "pre_tokenizer",
+                         &out->pretokenizer, 0));
     SMELT_TRY(read_steps(&r, json_object_get(root, "decoder"), decoders, "decoders", "decoder", &out->decoder, 0));
     return read_post(&r, json_object_get(root, "post_processor"), 0);
 }

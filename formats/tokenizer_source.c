@@ -56,8 +56,9 @@ smelt_status spm_desc(smelt_arena *arena, const void *data, size_t size, smelt_t
 
 /* ---- tiktoken ---- */
 
-static const char qwen_pattern[] = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
-                                   "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+static const char qwen_pattern[] =
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
+    "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 static const char o200k_pattern[] =
     "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
     "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
@@ -73,7 +74,10 @@ static const struct {
         int at, count;
     } special[4];
 } tiktokens[] = {
-    {"qwen.tiktoken", qwen_pattern, true, {{"<|endoftext|>", 0, 1}, {"<|im_start|>", 1, 1}, {"<|im_end|>", 2, 1}, {"<|extra_%d|>", 3, 205}}},
+    {"qwen.tiktoken",
+     qwen_pattern,
+     true,
+     {{"<|endoftext|>", 0, 1}, {"<|im_start|>", 1, 1}, {"<|im_end|>", 2, 1}, {"<|extra_%d|>", 3, 205}}},
     {"o200k_base.tiktoken", o200k_pattern, false, {{"<|endoftext|>", 1, 1}, {"<|endofprompt|>", 20, 1}}},
 };
 
@@ -152,7 +156,8 @@ smelt_status tiktoken_desc(smelt_arena *arena, const char *name, const char *dat
     for (size_t i = 0; i < 4; i++)
         for (int k = 0; tiktokens[kind].special[i].text && k < tiktokens[kind].special[i].count; k++) {
             const char *form = tiktokens[kind].special[i].text, *number = strstr(form, "%d");
-            char *s = number ? arena_printf(arena, "%.*s%d%s", (int)(number - form), form, k, number + 2) : arena_strdup(arena, form);
+            char *s =
+                number ? arena_printf(arena, "%.*s%d%s", (int)(number - form), form, k, number + 2) : arena_strdup(arena, form);
             size_t id = base + (size_t)(tiktokens[kind].special[i].at + k);
             if (!s) return smelt_oom(err);
             added[d->n_added++] = (smelt_tok_added){.text = {s, strlen(s)}, .id = (int32_t)id, .special = true};
@@ -166,7 +171,8 @@ smelt_status tiktoken_desc(smelt_arena *arena, const char *name, const char *dat
     if (!s) return smelt_oom(err);
     s->a = (smelt_str){tiktokens[kind].pattern, strlen(tiktokens[kind].pattern)};
     s->behavior = SMELT_TOK_ISOLATED;
-    if (!tok_step(arena, &d->pretokenizer, SMELT_TOK_BYTES) || !tok_step(arena, &d->decoder, SMELT_TOK_DEC_BYTES)) return smelt_oom(err);
+    if (!tok_step(arena, &d->pretokenizer, SMELT_TOK_BYTES) || !tok_step(arena, &d->decoder, SMELT_TOK_DEC_BYTES))
+        return smelt_oom(err);
     return SMELT_OK;
 }
 
@@ -216,7 +222,8 @@ static smelt_status read_spm_config(hf_tokenizer *t, const char *dir, smelt_err 
     }
     /* Without a list, the model's own control tokens. */
     for (size_t i = 0; !decoder && i < d->n; i++)
-        if (d->type[i] == SMELT_TOKEN_CONTROL) added[d->n_added++] = (smelt_tok_added){.text = d->text[i], .id = (int32_t)i, .special = true};
+        if (d->type[i] == SMELT_TOKEN_CONTROL)
+            added[d->n_added++] = (smelt_tok_added){.text = d->text[i], .id = (int32_t)i, .special = true};
     d->added = added;
     bool legacy = !json_is_false(json_object_get(config, "legacy"));
     d->normalizer.step[0].n = legacy ? 0 : 1;
@@ -228,7 +235,8 @@ static smelt_status read_spm_config(hf_tokenizer *t, const char *dir, smelt_err 
         const json_t *add = json_object_get(config, frame[k].add);
         smelt_str token;
         if (!(json_is_boolean(add) ? json_is_true(add) : frame[k].by_default)) continue;
-        if (!hf_token_text(json_object_get(config, frame[k].token), &token)) token = (smelt_str){frame[k].otherwise, strlen(frame[k].otherwise)};
+        if (!hf_token_text(json_object_get(config, frame[k].token), &token))
+            token = (smelt_str){frame[k].otherwise, strlen(frame[k].otherwise)};
         for (size_t i = 0; i < d->n; i++) {
             if (d->text[i].n != token.n || memcmp(d->text[i].p, token.p, token.n) != 0) continue;
             if (frame[k].behind)

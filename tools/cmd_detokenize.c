@@ -58,7 +58,8 @@ static smelt_status read_stream(const char *name, smelt_buf *ids, smelt_err *err
 static smelt_status run(const void *opts, const char *const *operand, int n, smelt_err *err)
 {
     const detokenize_opts *o = opts;
-    if ((n == 2) == (o->file != NULL)) return smelt_fail(err, SMELT_E_USAGE, "give the ids as one argument or --file FILE, one of them");
+    if ((n == 2) == (o->file != NULL))
+        return smelt_fail(err, SMELT_E_USAGE, "give the ids as one argument or --file FILE, one of them");
     smelt_buf ids = {0}, text = {0};
     smelt_status st = o->file ? read_stream(o->file, &ids, err) : read_ids(operand[1], strlen(operand[1]), &ids, err);
     tok_source s = {0};

@@ -133,5 +133,6 @@ const command cmd_tokenize = {
     .opts = options,
     .opts_size = sizeof(tokenize_opts),
     .run = run,
-    .more = "SRC is a directory with tokenizer files, a tokenizer.json, a SentencePiece tokenizer.model, a qwen.tiktoken, or a GGUF file.\n",
+    .more =
+        "SRC is a directory with tokenizer files, a tokenizer.json, a SentencePiece tokenizer.model, a qwen.tiktoken, or a GGUF file.\n",
 };

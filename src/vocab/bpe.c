@@ -61,10 +61,11 @@ static smelt_status build_merges(smelt_tok *t, smelt_err *err)
         buf_put(&both, m->right.p, m->right.n);
         if (both.failed)
             st = smelt_oom(err);
-        else if (!strmap_get(&texts, m->left.p, m->left.n, &left) || !strmap_get(&texts, m->right.p, m->right.n, &right) || !both.size ||
-                 !strmap_get(&texts, (const char *)both.data, both.size, &id))
-            st = smelt_fail(err, SMELT_E_CORRUPT, "merge %zu, '%.*s' and '%.*s', names a token that the vocabulary does not have", i,
-                            (int)(m->left.n < 64 ? m->left.n : 64), m->left.p, (int)(m->right.n < 64 ? m->right.n : 64), m->right.p);
+        else if (!strmap_get(&texts, m->left.p, m->left.n, &left) || !strmap_get(&texts, m->right.p, m->right.n, &right) ||
+                 !both.size || !strmap_get(&texts, (const char *)both.data, both.size, &id))
+            st =
+                smelt_fail(err, SMELT_E_CORRUPT, "merge %zu, '%.*s' and '%.*s', names a token that the vocabulary does not have", i,
+                           (int)(m->left.n < 64 ? m->left.n : 64), m->left.p, (int)(m->right.n < 64 ? m->right.n : 64), m->right.p);
         else
             add_pair(t, (uint32_t)left, (uint32_t)right, (uint32_t)i, (uint32_t)id);
     }

@@ -27,7 +27,10 @@ static bool dec_bytes(const smelt_tok_step *step, texts *x)
     return true;
 }
 
-static int hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; }
+static int hex(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
 
 static bool dec_byte_fallback(const smelt_tok_step *step, texts *x)
 {
@@ -132,9 +135,9 @@ static bool dec_sentence(const smelt_tok_step *step, texts *x)
 }
 
 static bool (*const decoders[SMELT_TOK_OPS])(const smelt_tok_step *step, texts *x) = {
-    [SMELT_TOK_DEC_BYTES] = dec_bytes,         [SMELT_TOK_DEC_BYTE_FALLBACK] = dec_byte_fallback,
-    [SMELT_TOK_DEC_FUSE] = dec_fuse,           [SMELT_TOK_DEC_STRIP] = dec_strip,
-    [SMELT_TOK_DEC_REPLACE] = dec_replace,     [SMELT_TOK_DEC_METASPACE] = dec_metaspace,
+    [SMELT_TOK_DEC_BYTES] = dec_bytes,       [SMELT_TOK_DEC_BYTE_FALLBACK] = dec_byte_fallback,
+    [SMELT_TOK_DEC_FUSE] = dec_fuse,         [SMELT_TOK_DEC_STRIP] = dec_strip,
+    [SMELT_TOK_DEC_REPLACE] = dec_replace,   [SMELT_TOK_DEC_METASPACE] = dec_metaspace,
     [SMELT_TOK_DEC_SENTENCE] = dec_sentence,
 };
 

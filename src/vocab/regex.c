@@ -25,7 +25,8 @@ struct tok_matcher {
     pcre2_jit_stack *stack;
 };
 
-static const char spaces[] = "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}";
+static const char spaces[] =
+    "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}";
 
 /* Beside letters, marks, decimal and letter digits and connectors, Oniguruma counts some signs that stand for letters or digits. */
 static const char words[] = "\\p{L}\\p{M}\\p{Nl}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}"
@@ -224,8 +225,9 @@ smelt_status regex_new(const char *pattern, size_t n, tok_regex **out, smelt_err
         int code;
         PCRE2_SIZE at;
         pcre2_set_newline(context, PCRE2_NEWLINE_LF);
-        pcre2_code *compiled = pcre2_compile(b.data ? b.data : (PCRE2_SPTR) "", b.size,
-                                             PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &code, &at, context);
+        pcre2_code *compiled =
+            pcre2_compile(b.data ? b.data : (PCRE2_SPTR) "", b.size,
+                          PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &code, &at, context);
         if (compiled) {
             *re = (tok_regex){.arena = arena, .code = compiled, .jit = pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE) == 0};
         } else if (code == PCRE2_ERROR_HEAP_FAILED) {

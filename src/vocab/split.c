@@ -228,7 +228,8 @@ static const struct {
     [SMELT_TOK_SPLIT_RE] = {step_regex, {NULL}},
     /* Rust's is_numeric knows Unicode 17. */
     [SMELT_TOK_DIGITS] = {step_regex,
-                          {"[\\p{N}\\x{11de0}-\\x{11de9}\\x{16ff4}-\\x{16ff6}]+", "[\\p{N}\\x{11de0}-\\x{11de9}\\x{16ff4}-\\x{16ff6}]"}},
+                          {"[\\p{N}\\x{11de0}-\\x{11de9}\\x{16ff4}-\\x{16ff6}]+",
+                           "[\\p{N}\\x{11de0}-\\x{11de9}\\x{16ff4}-\\x{16ff6}]"}},
     /* Punctuation as of Unicode 8, and ASCII's. */
     [SMELT_TOK_PUNCTUATION] =
         {step_regex,

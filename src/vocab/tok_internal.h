@@ -107,19 +107,19 @@ typedef struct tok_added_set {
 struct smelt_tok {
     smelt_arena arena;
     smelt_tok_desc d;
-    bool bytes;          /* pieces are raw bytes, and the tokens are spelled in the byte-level alphabet */
-    smelt_strmap ids;    /* text of the model's tokens (raw bytes with `bytes`) to id */
-    smelt_str *raw;      /* [n] the key in `ids`; p is NULL if there is none */
+    bool bytes;           /* pieces are raw bytes, and the tokens are spelled in the byte-level alphabet */
+    smelt_strmap ids;     /* text of the model's tokens (raw bytes with `bytes`) to id */
+    smelt_str *raw;       /* [n] the key in `ids`; p is NULL if there is none */
     int32_t byte_id[256]; /* with `bytes`: token of one byte; else of <0xNN>; -1 */
     bool all_byte_ids;
-    int32_t *bmp;        /* [65536] symbol of a character, or -1; NULL with `bytes` */
-    smelt_strmap chars;  /* symbols of the other characters */
-    uint32_t n_symbols;  /* tokens, and then characters that are none but take part in merges */
+    int32_t *bmp;       /* [65536] symbol of a character, or -1; NULL with `bytes` */
+    smelt_strmap chars; /* symbols of the other characters */
+    uint32_t n_symbols; /* tokens, and then characters that are none but take part in merges */
     tok_pair *pairs;
     uint64_t pair_mask;
-    bool cut_words; /* no token goes on from another character into U+2581: words may be encoded one by one */
+    bool cut_words;  /* no token goes on from another character into U+2581: words may be encoded one by one */
     uint64_t *split; /* [n] of SCORES: how an unused token came to be, when there are any; NULL */
-    tok_keys user;  /* tokens that are taken whole before merging */
+    tok_keys user;   /* tokens that are taken whole before merging */
     bool any_user;
     tok_keys pieces; /* UNIGRAM: all tokens that may be used */
     double unk_score;

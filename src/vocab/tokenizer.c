@@ -39,7 +39,10 @@ int32_t tok_char_symbol(const smelt_tok *t, const char *p, size_t len)
     return strmap_get(&t->chars, p, len, &at) ? (int32_t)at : NO_SYMBOL;
 }
 
-static int hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; }
+static int hex(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
 
 static void find_bytes(smelt_tok *t)
 {
@@ -107,7 +110,8 @@ static smelt_status index_user(smelt_tok *t, smelt_err *err)
     for (size_t i = 0; t->d.model != SMELT_TOK_MERGES && i < t->d.n; i++) {
         if (type_of(t, i) != SMELT_TOKEN_USER || !t->raw[i].n) continue;
         if (t->raw[i].n > LONGEST_TOKEN)
-            return smelt_fail(err, SMELT_E_LIMIT, "token %zu has %zu bytes, at most %d are accepted", i, (size_t)t->raw[i].n, LONGEST_TOKEN);
+            return smelt_fail(err, SMELT_E_LIMIT, "token %zu has %zu bytes, at most %d are accepted", i, (size_t)t->raw[i].n,
+                              LONGEST_TOKEN);
         key[n++] = (tok_key){t->raw[i].p, (uint32_t)t->raw[i].n, (int32_t)i};
     }
     t->any_user = n > 0;
@@ -144,8 +148,8 @@ static smelt_status index_added(smelt_tok *t, smelt_tok_state *s, bool normalize
             return smelt_fail(err, SMELT_E_CORRUPT, "the added token %zu has id %d, ids are below %zu", i, a->id, d->n);
         if (!utf8_valid(a->text.p, a->text.n)) return smelt_fail(err, SMELT_E_CORRUPT, "the added token %zu is not UTF-8", i);
         if (a->text.n > LONGEST_TOKEN)
-            return smelt_fail(err, SMELT_E_LIMIT, "the added token %zu has %zu bytes, at most %d are accepted", i, (size_t)a->text.n,
-                              LONGEST_TOKEN);
+            return smelt_fail(err, SMELT_E_LIMIT, "the added token %zu has %zu bytes, at most %d are accepted", i,
+                              (size_t)a->text.n, LONGEST_TOKEN);
         t->added_text[a->id] = a->text;
         t->special[a->id] = a->special;
         if (a->normalized != normalized) continue;
@@ -159,7 +163,8 @@ static smelt_status index_added(smelt_tok *t, smelt_tok_state *s, bool normalize
     return keys_build(&t->arena, &set->keys, key, n) ? SMELT_OK : smelt_oom(err);
 }
 
-static smelt_status check_steps(const smelt_tok_steps *steps, smelt_tok_op first, smelt_tok_op end, const char *what, smelt_err *err)
+static smelt_status check_steps(const smelt_tok_steps *steps, smelt_tok_op first, smelt_tok_op end, const char *what,
+                                smelt_err *err)
 {
     for (size_t i = 0; i < steps->n; i++)
         if (steps->step[i].op < first || steps->step[i].op >= end)
@@ -192,7 +197,8 @@ static smelt_status build(smelt_tok *t, smelt_err *err)
         if (type_of(t, i) == SMELT_TOKEN_CONTROL) t->special[i] = true;
     for (size_t i = 0; i < d->n_before + d->n_after; i++) {
         int32_t id = i < d->n_before ? d->before[i] : d->after[i - d->n_before];
-        if (id < 0 || (size_t)id >= d->n) return smelt_fail(err, SMELT_E_CORRUPT, "the token %d that frames a text does not exist", id);
+        if (id < 0 || (size_t)id >= d->n)
+            return smelt_fail(err, SMELT_E_CORRUPT, "the token %d that frames a text does not exist", id);
     }
     return SMELT_OK;
 }
@@ -460,7 +466,8 @@ smelt_status tok_encode(const smelt_tok *t, smelt_tok_state *s, const char *text
     s->cur = "";
     s->n = 0;
     /* A buffer that once had no memory must not fail for ever. */
-    smelt_buf *bufs[] = {&s->text[0], &s->text[1], &s->clean, &s->piece[0], &s->piece[1], &s->match, &s->symbols, &s->heap, &s->path};
+    smelt_buf *bufs[] = {&s->text[0], &s->text[1], &s->clean, &s->piece[0], &s->piece[1],
+                         &s->match,   &s->symbols, &s->heap,  &s->path};
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
         bufs[i]->failed = false;
     SMELT_TRY(st);

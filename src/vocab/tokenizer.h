@@ -104,7 +104,7 @@ typedef struct smelt_tok_desc {
     const uint8_t *type;   /* [n] smelt_token_type; NULL: all normal */
     size_t n_merges;
     const smelt_tok_merge *merges;
-    int64_t unk; /* -1: what has no token is left out */
+    int64_t unk;        /* -1: what has no token is left out */
     smelt_str unk_text; /* what decoding makes of it; p is NULL: its own text */
     bool fuse_unk, byte_fallback, ignore_merges;
     bool float_scores; /* UNIGRAM: sums are float32, as sentencepiece's */
@@ -150,7 +150,6 @@ smelt_str tok_text(const smelt_tok *tok, int64_t id);
 /* The description of a vocabulary: what its kind and its `pre` row say. With `normalize`, texts are normalised as the row says, as
  * the original tokenizer does; without, they are not, as no reader of GGUF does. E_UNSUPPORTED for a pre-tokenizer whose way of
  * cutting text is not known. `vocab` must outlive the description. */
-smelt_status tok_desc_from_vocab(smelt_arena *arena, const smelt_vocab *vocab, bool normalize, smelt_tok_desc *out,
-                                 smelt_err *err);
+smelt_status tok_desc_from_vocab(smelt_arena *arena, const smelt_vocab *vocab, bool normalize, smelt_tok_desc *out, smelt_err *err);
 
 #endif

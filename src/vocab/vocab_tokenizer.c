@@ -33,7 +33,7 @@ static smelt_status put_line(const vt_reader *r, const char *p, size_t n)
     } else if (is(p, n, "punctuation")) {
         step = (smelt_tok_step){.op = SMELT_TOK_PUNCTUATION, .behavior = SMELT_TOK_CONTIGUOUS};
     } else if (is(p, n, "gpt2") || is(p, n, "bytes")) {
-        step = (smelt_tok_step){.op = SMELT_TOK_BYTES,   .x = r->normalize && r->v->add_space_prefix == 1, .y = n == 4};
+        step = (smelt_tok_step){.op = SMELT_TOK_BYTES, .x = r->normalize && r->v->add_space_prefix == 1, .y = n == 4};
     } else {
         known = false;
         for (size_t i = 0; i < 2; i++) {
@@ -69,7 +69,8 @@ static smelt_status put_bpe(const vt_reader *r)
     if (!none && (!row || !pretoken_steps(row)))
         return smelt_fail(r->err, SMELT_E_UNSUPPORTED, "how the pre-tokenizer '%s' cuts text is not known", v->pre);
     SMELT_TRY(put_lines(r, none ? unnamed : pretoken_steps(row)));
-    if (r->normalize && !none && strcmp(row->normalizer, "nfc") == 0 && !tok_step(r->arena, &d->normalizer, SMELT_TOK_NFC)) return smelt_oom(r->err);
+    if (r->normalize && !none && strcmp(row->normalizer, "nfc") == 0 && !tok_step(r->arena, &d->normalizer, SMELT_TOK_NFC))
+        return smelt_oom(r->err);
     d->ignore_merges = !none && row->ignore_merges;
     d->model = SMELT_TOK_MERGES;
     smelt_tok_merge *merges = arena_calloc(r->arena, v->n_merges, sizeof *merges);
@@ -142,7 +143,8 @@ smelt_status tok_desc_from_vocab(smelt_arena *arena, const smelt_vocab *v, bool 
     d->type = type;
     SMELT_TRY(put_added(&r, type));
     bool spm = v->kind == SMELT_VOCAB_SPM;
-    if (!spm && v->kind != SMELT_VOCAB_BPE) return smelt_fail(err, SMELT_E_UNSUPPORTED, "the vocabulary is of a kind that cannot encode");
+    if (!spm && v->kind != SMELT_VOCAB_BPE)
+        return smelt_fail(err, SMELT_E_UNSUPPORTED, "the vocabulary is of a kind that cannot encode");
     SMELT_TRY(spm ? put_spm(&r) : put_bpe(&r));
     if (!spm) d->unk = -1; /* a byte without a token is left out */
     static const struct {
