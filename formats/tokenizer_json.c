@@ -29,8 +29,8 @@ static smelt_status strange(const tj_reader *r, const json_t *part, const char *
 {
     smelt_str type = {"?", 1};
     get_str(part, "type", &type);
-    return smelt_fail(r->err, SMELT_E_UNSUPPORTED, "tokenizer.json: the %s '%.*s' is not supported", what,
-                      (int)(type.n < 60 ? type.n : 60), type.p);
+    return smelt_fail(r->err, SMELT_E_UNSUPPORTED, "the %s '%.*s' is not supported", what, (int)(type.n < 60 ? type.n : 60),
+                      type.p);
 }
 
 /* ---- steps ---- */
@@ -185,8 +185,8 @@ static smelt_status read_steps(const tj_reader *r, const json_t *part, const ste
         smelt_tok_step *step = tok_step(r->arena, out, kinds->op);
         if (!step) return smelt_oom(r->err);
         if (kinds->fill && !kinds->fill(part, step))
-            return smelt_fail(r->err, SMELT_E_CORRUPT, "tokenizer.json: the %s %s lacks what it needs or has it in another form",
-                              what, kinds->type);
+            return smelt_fail(r->err, SMELT_E_CORRUPT, "the %s %s lacks what it needs or has it in another form", what,
+                              kinds->type);
         return SMELT_OK;
     }
     return strange(r, part, what);
@@ -199,7 +199,7 @@ static smelt_status check_id(const tj_reader *r, const json_t *id, size_t tokens
 {
     json_int_t v = json_is_integer(id) ? json_integer_value(id) : -1;
     if (v < 0 || (uint64_t)v >= (uint64_t)tokens * PAD_FACTOR + PAD_FREE)
-        return smelt_fail(r->err, SMELT_E_CORRUPT, "tokenizer.json: the token '%.80s' has no id or one out of range", key);
+        return smelt_fail(r->err, SMELT_E_CORRUPT, "the token '%.80s' has no id or one out of range", key);
     if ((size_t)v >= *n) *n = (size_t)v + 1;
     return SMELT_OK;
 }
@@ -221,15 +221,14 @@ static smelt_status read_vocab(tj_reader *r, json_t *vocab, const json_t *added)
     {
         size_t id = (size_t)json_integer_value(value);
         if (text[id].p)
-            return smelt_fail(r->err, SMELT_E_CORRUPT, "tokenizer.json: the tokens '%.80s' and '%.80s' have the same id %zu",
-                              text[id].p, key, id);
+            return smelt_fail(r->err, SMELT_E_CORRUPT, "the tokens '%.80s' and '%.80s' have the same id %zu", text[id].p, key, id);
         text[id] = (smelt_str){key, strlen(key)};
     }
     json_array_foreach(vocab, i, item)
     {
         const json_t *piece = json_array_get(item, 0), *s = json_array_get(item, 1);
         if (!json_is_string(piece) || !json_is_number(s))
-            return smelt_fail(r->err, SMELT_E_CORRUPT, "tokenizer.json: entry %zu of the vocabulary is not a text and a score", i);
+            return smelt_fail(r->err, SMELT_E_CORRUPT, "entry %zu of the vocabulary is not a text and a score", i);
         text[i] = (smelt_str){json_string_value(piece), json_string_length(piece)};
         score[i] = json_number_value(s);
     }
@@ -258,7 +257,7 @@ static smelt_status read_merges(tj_reader *r, const json_t *list)
             continue;
         }
         const char *s = json_string_value(item), *space = s ? strchr(s, ' ') : NULL;
-        if (!space) return smelt_fail(r->err, SMELT_E_CORRUPT, "tokenizer.json: merge %zu is not two tokens", i);
+        if (!space) return smelt_fail(r->err, SMELT_E_CORRUPT, "merge %zu is not two tokens", i);
         m->left = (smelt_str){s, (size_t)(space - s)};
         m->right = (smelt_str){space + 1, strlen(space + 1)};
     }
@@ -284,7 +283,7 @@ static smelt_status read_model(tj_reader *r, const json_t *root)
     bool unigram = type.p ? str_eq(type, "Unigram") : json_is_array(vocab);
     if (!bpe && !unigram) return strange(r, model, "model");
     if (bpe ? !json_is_object(vocab) : !json_is_array(vocab))
-        return smelt_fail(r->err, SMELT_E_CORRUPT, "tokenizer.json: the vocabulary is missing or of another form");
+        return smelt_fail(r->err, SMELT_E_CORRUPT, "the vocabulary is missing or of another form");
     SMELT_TRY(read_vocab(r, vocab, json_object_get(root, "added_tokens")));
     d->model = bpe ? SMELT_TOK_MERGES : SMELT_TOK_UNIGRAM;
     d->byte_fallback = get_bool(model, "byte_fallback", false);
@@ -294,13 +293,13 @@ static smelt_status read_model(tj_reader *r, const json_t *root)
         d->fuse_unk = true;
         if (json_is_integer(id)) {
             if (json_integer_value(id) < 0 || (size_t)json_integer_value(id) >= json_array_size(vocab))
-                return smelt_fail(r->err, SMELT_E_CORRUPT, "tokenizer.json: unk_id is outside the vocabulary");
+                return smelt_fail(r->err, SMELT_E_CORRUPT, "unk_id is outside the vocabulary");
             d->unk = (int64_t)json_integer_value(id);
         }
         return SMELT_OK;
     }
     if (!empty_text(model, "continuing_subword_prefix") || !empty_text(model, "end_of_word_suffix"))
-        return smelt_fail(r->err, SMELT_E_UNSUPPORTED, "tokenizer.json: marks at the beginning or end of words are not supported");
+        return smelt_fail(r->err, SMELT_E_UNSUPPORTED, "marks at the beginning or end of words are not supported");
     d->fuse_unk = get_bool(model, "fuse_unk", false);
     d->ignore_merges = get_bool(model, "ignore_merges", false);
     if (get_str(model, "unk_token", &unk)) {
@@ -319,8 +318,7 @@ static smelt_status read_added(const tj_reader *r, const json_t *list)
     json_array_foreach(list, i, item)
     {
         smelt_tok_added *a = &added[n];
-        if (!get_str(item, "content", &a->text))
-            return smelt_fail(r->err, SMELT_E_CORRUPT, "tokenizer.json: added token %zu has no content", i);
+        if (!get_str(item, "content", &a->text)) return smelt_fail(r->err, SMELT_E_CORRUPT, "added token %zu has no content", i);
         if (!a->text.n) continue;
         a->id = (int32_t)json_integer_value(json_object_get(item, "id"));
         a->special = get_bool(item, "special", false);
@@ -342,9 +340,8 @@ static smelt_status put_frame(const tj_reader *r, bool behind, json_int_t id)
     smelt_tok_desc *d = r->d;
     size_t *n = behind ? &d->n_after : &d->n_before;
     if (*n == SMELT_TOK_MAX_FRAME)
-        return smelt_fail(r->err, SMELT_E_LIMIT, "tokenizer.json: more than %d tokens around a text", SMELT_TOK_MAX_FRAME);
-    if (id < 0 || id > INT32_MAX)
-        return smelt_fail(r->err, SMELT_E_CORRUPT, "tokenizer.json: the post_processor has an id out of range");
+        return smelt_fail(r->err, SMELT_E_LIMIT, "more than %d tokens around a text", SMELT_TOK_MAX_FRAME);
+    if (id < 0 || id > INT32_MAX) return smelt_fail(r->err, SMELT_E_CORRUPT, "the post_processor has an id out of range");
     (behind ? d->after : d->before)[(*n)++] = (int32_t)id;
     return SMELT_OK;
 }
@@ -362,7 +359,7 @@ static smelt_status read_template(const tj_reader *r, const json_t *part)
             behind = true;
             continue;
         }
-        if (!get_str(token, "id", &name)) return smelt_fail(r->err, SMELT_E_CORRUPT, "tokenizer.json: a special token has no id");
+        if (!get_str(token, "id", &name)) return smelt_fail(r->err, SMELT_E_CORRUPT, "a special token has no id");
         const json_t *ids = json_object_get(json_object_get(json_object_get(part, "special_tokens"), name.p), "ids");
         json_array_foreach(ids, k, id) SMELT_TRY(put_frame(r, behind, json_is_integer(id) ? json_integer_value(id) : -1));
     }
