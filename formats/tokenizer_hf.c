@@ -230,6 +230,7 @@ static smelt_status read_base(hf_tokens *t, json_t *vocab, const char *where)
     if (!json_is_object(vocab) || !json_object_size(vocab))
         return smelt_fail(t->f->err, SMELT_E_CORRUPT, "%s: the vocabulary is missing or not an object", where);
     t->n_base = (int64_t)json_object_size(vocab);
+    strmap_reserve(&t->ids, json_object_size(vocab));
     json_object_foreach(vocab, key, value)
     {
         json_int_t id = json_is_integer(value) ? json_integer_value(value) : -1;

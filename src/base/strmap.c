@@ -17,9 +17,9 @@ static size_t find(const smelt_strmap *m, const char *key, size_t len, uint64_t 
     return i;
 }
 
-static bool grow(smelt_strmap *m)
+static bool grow(smelt_strmap *m, size_t capacity)
 {
-    smelt_strmap bigger = {.arena = m->arena, .capacity = m->capacity ? m->capacity * 2 : 64, .count = m->count};
+    smelt_strmap bigger = {.arena = m->arena, .capacity = capacity, .count = m->count};
     bigger.slots = arena_calloc(m->arena, bigger.capacity, sizeof *bigger.slots);
     if (!bigger.slots) return false;
     for (size_t i = 0; i < m->capacity; i++)
@@ -28,9 +28,17 @@ static bool grow(smelt_strmap *m)
     return true;
 }
 
+void strmap_reserve(smelt_strmap *m, size_t count)
+{
+    size_t capacity = m->capacity ? m->capacity : 64;
+    while (capacity / 2 < count && capacity <= SIZE_MAX / 4)
+        capacity *= 2;
+    if (capacity > m->capacity) grow(m, capacity);
+}
+
 bool strmap_add(smelt_strmap *m, const char *key, size_t len, size_t value, bool *added)
 {
-    if (m->count * 2 >= m->capacity && !grow(m)) return false;
+    if (m->count * 2 >= m->capacity && !grow(m, m->capacity ? m->capacity * 2 : 64)) return false;
     uint64_t hash = XXH3_64bits(key, len);
     struct strmap_slot *s = &m->slots[find(m, key, len, hash)];
     *added = s->key == NULL;

@@ -30,6 +30,7 @@ typedef struct job {
     int failed;
 } job;
 
+/* What the journal says of a finished unit. A copied one has no hash: --resume compares it with its source. */
 typedef struct record {
     uint64_t unit, hash;
 } record;
@@ -139,13 +140,14 @@ static smelt_status run_unit(job *j, size_t index, worker *w, smelt_err *err)
     const unit *u = &j->units[index];
     const smelt_out_tensor *o = &j->layout->tensors[u->tensor];
     uint64_t bytes = out_bytes(o, u->count), at = o->offset + out_bytes(o, u->first);
-    const void *data = w->out;
+    record r = {.unit = index};
     if (o->dtype == o->src->dtype)
-        data = raw_unit(o->src, u->first, u->count, w);
-    else
+        SMELT_TRY(sink_write(j->sink, o->file, raw_unit(o->src, u->first, u->count, w), bytes, at, err));
+    else {
         SMELT_TRY(encode(j, o, u, w, err));
-    SMELT_TRY(sink_write(j->sink, o->file, data, bytes, at, err));
-    record r = {index, XXH3_64bits(data, bytes)};
+        SMELT_TRY(sink_write(j->sink, o->file, w->out, bytes, at, err));
+        r.hash = XXH3_64bits(w->out, bytes);
+    }
     return sink_journal_append(j->sink, &r, sizeof r, err);
 }
 
@@ -232,7 +234,8 @@ static smelt_status take_up(job *j, const char *data, size_t n, uint64_t *resume
 {
     smelt_arena arena = {0};
     uint8_t *buf = arena_calloc(&arena, j->out_max, 1);
-    smelt_status st = buf ? SMELT_OK : smelt_oom(err);
+    worker w = {.raw = arena_calloc(&arena, j->raw_max, 1)};
+    smelt_status st = buf && w.raw ? SMELT_OK : smelt_oom(err);
     for (size_t at = 0; at + sizeof(record) <= n && st == SMELT_OK; at += sizeof(record)) {
         record r;
         memcpy(&r, data + at, sizeof r);
@@ -241,7 +244,10 @@ static smelt_status take_up(job *j, const char *data, size_t n, uint64_t *resume
         const smelt_out_tensor *o = &j->layout->tensors[u->tensor];
         uint64_t bytes = out_bytes(o, u->count);
         st = sink_read(j->sink, o->file, buf, bytes, o->offset + out_bytes(o, u->first), err);
-        if (st != SMELT_OK || XXH3_64bits(buf, bytes) != r.hash) continue;
+        if (st != SMELT_OK) continue;
+        const bool same = o->dtype == o->src->dtype ? memcmp(buf, raw_unit(o->src, u->first, u->count, &w), bytes) == 0
+                                                    : XXH3_64bits(buf, bytes) == r.hash;
+        if (!same) continue;
         u->done = true;
         j->done_in += view_col_bytes(o->src->view, u->count);
         *resumed += bytes;
