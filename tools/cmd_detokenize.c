@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,10 +59,12 @@ static smelt_status read_stream(const char *name, smelt_buf *ids, smelt_err *err
 static smelt_status run(const void *opts, const char *const *operand, int n, smelt_err *err)
 {
     const detokenize_opts *o = opts;
-    if ((n == 2) == (o->file != NULL))
-        return smelt_fail(err, SMELT_E_USAGE, "give the ids as one argument or --file FILE, one of them");
+    if ((n > 1) == (o->file != NULL))
+        return smelt_fail(err, SMELT_E_USAGE, "give the ids as arguments or with --file FILE, one of them");
     smelt_buf ids = {0}, text = {0};
-    smelt_status st = o->file ? read_stream(o->file, &ids, err) : read_ids(operand[1], strlen(operand[1]), &ids, err);
+    smelt_status st = o->file ? read_stream(o->file, &ids, err) : SMELT_OK;
+    for (int i = 1; i < n && st == SMELT_OK; i++)
+        st = read_ids(operand[i], strlen(operand[i]), &ids, err);
     tok_source s = {0};
     if (st == SMELT_OK) {
         st = tok_source_open(operand[0], &s, err);
@@ -79,11 +82,11 @@ static smelt_status run(const void *opts, const char *const *operand, int n, sme
 const command cmd_detokenize = {
     .name = "detokenize",
     .summary = "Turns token ids back into text, byte for byte.",
-    .operands = "SRC [IDS]",
+    .operands = "SRC [IDS...]",
     .min = 1,
-    .max = 2,
+    .max = INT_MAX,
     .opts = options,
     .opts_size = sizeof(detokenize_opts),
     .run = run,
-    .more = "IDS is one argument, such as \"504 338, 2\". Nothing is added at the end of the text.\n",
+    .more = "Ids have spaces or commas between them: 504 338,2. Nothing is added at the end of the text.\n",
 };

@@ -79,17 +79,18 @@ static int printed(void)
 static int run(const command *c, int argc, char **argv)
 {
     smelt_err err = {0};
-    const char *operand[MAX_OPERANDS];
     int n;
     bool help;
     void *opts = calloc(1, c->opts_size ? c->opts_size : 1);
-    if (!opts) return complain(&err, smelt_oom(&err));
+    const char **operand = calloc((size_t)argc + 1, sizeof *operand);
+    if (!opts || !operand) return complain(&err, smelt_oom(&err));
     smelt_status st = opts_parse(c, argc, argv, opts, operand, &n, &help, &err);
     if (st == SMELT_OK && help)
         command_usage(c);
     else if (st == SMELT_OK)
         st = c->run(opts, operand, n, &err);
     free(opts);
+    free(operand);
     if (st == SMELT_OK) st = flush_output(&err);
     int code = st == SMELT_OK ? 0 : complain(&err, st);
     if (st == SMELT_E_USAGE) fprintf(stderr, "'smelt %s --help' tells how\n", c->name);

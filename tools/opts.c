@@ -110,7 +110,6 @@ smelt_status opts_parse(const command *cmd, int argc, char **argv, void *out, co
     for (int i = 0; i < argc; i++) {
         const char *a = argv[i];
         if (only_operands || a[0] != '-' || !a[1]) {
-            if (*n == MAX_OPERANDS) return smelt_fail(err, SMELT_E_USAGE, "too many operands");
             operand[(*n)++] = a;
             continue;
         }

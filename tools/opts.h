@@ -38,9 +38,7 @@ typedef struct command {
     const char *(*list)(void); /* names to end the help with, or NULL */
 } command;
 
-enum { MAX_OPERANDS = 8 };
-
-/* Parses argv[0..argc) into `out` and `operand`. Options may stand anywhere; "--" ends them. E_USAGE with a suggestion for
+/* Parses argv[0..argc) into `out` and `operand`, which has room for argc. Options may stand anywhere; "--" ends them. E_USAGE with a suggestion for
  * what is not known. *help is set if --help was among them. */
 smelt_status opts_parse(const command *cmd, int argc, char **argv, void *out, const char **operand, int *n, bool *help,
                         smelt_err *err);
