@@ -57,10 +57,14 @@ static smelt_status derive(const json_t *config, smelt_hparams *h, smelt_err *er
     if (config) {
         /* The first 40B checkpoints only say how many key heads there are. */
         if (!h->set[H(GROUPED)]) h->v[H(GROUPED)] = h->set[H(KV_HEADS)] && kv > 1 && kv < heads;
-        if (h->v[H(GROUPED)] == 0) h->v[H(KV_HEADS)] = h->v[H(MULTI_QUERY)] != 0 ? 1 : heads;
+        if (h->v[H(GROUPED)] == 0)
+            h->v[H(KV_HEADS)] = h->v[H(MULTI_QUERY)] != 0 ? 1 : heads;
+        else if (!h->set[H(KV_HEADS)])
+            h->v[H(KV_HEADS)] = heads;
         const json_t *norms = json_object_get(config, "num_ln_in_parallel_attn");
-        h->v[H(SECOND_NORM)] = h->v[H(GROUPED)] != 0 && !(json_is_integer(norms) && json_integer_value(norms) == 1);
-        h->v[H(TWO_NORMS)] = h->v[H(GROUPED)] == 0 && h->v[H(PARALLEL)] == 0;
+        const bool one = json_is_integer(norms) && json_integer_value(norms) == 1;
+        h->v[H(SECOND_NORM)] = h->v[H(GROUPED)] != 0 && h->v[H(PARALLEL)] != 0 && !one;
+        h->v[H(TWO_NORMS)] = h->v[H(PARALLEL)] == 0;
     } else {
         h->v[H(GROUPED)] = h->v[H(SECOND_NORM)] != 0 || (kv > 1 && kv < heads);
         h->v[H(MULTI_QUERY)] = h->v[H(GROUPED)] != 0 || kv == 1;

@@ -32,6 +32,9 @@ static const smelt_hp_rule hp[] = {
     {H(WINDOW), "sliding_window", HP_DEFAULT, 128},
     {H(ATTN_BIAS), "attention_bias", HP_DEFAULT, 1},
     {H(MLP_BIAS), "", HP_DEFAULT, 1},
+    {H(VOCAB), "vocab_size", HP_DEFAULT, 201088},
+    {H(RMS_EPS), "rms_norm_eps", HP_DEFAULT, 1e-5},
+    {H(ROPE_BASE), "rope_theta|rope_parameters.rope_theta", HP_DEFAULT, 150000},
     SMELT_LLAMA_COMMON,
     {0},
 };

@@ -51,13 +51,14 @@ static const smelt_hp keys[] = {H(LAYERS), H(CTX),    H(EMBD),          H(FF),  
 static smelt_status derive(const json_t *config, smelt_hparams *h, smelt_err *err)
 {
     const json_t *types = json_object_get(config, "attention_types"), *item;
+    const uint64_t layers = hp_u64(h, H(LAYERS));
     size_t i, layer = 0, alternating = 0, global = 0;
     json_array_foreach((json_t *)(uintptr_t)types, i, item)
     {
         const json_t *list = json_array_get(item, 0);
         json_int_t times = json_integer_value(json_array_get(item, 1));
-        for (json_int_t t = 0; t < times && (double)layer <= h->v[H(LAYERS)] && json_array_size(list); t++)
-            for (size_t k = 0; k < json_array_size(list); k++, layer++) {
+        for (json_int_t t = 0; t < times && layer <= layers && json_array_size(list); t++)
+            for (size_t k = 0; k < json_array_size(list) && layer <= layers; k++, layer++) {
                 const char *name = json_string_value(json_array_get(list, k));
                 bool local = name && strcmp(name, "local") == 0;
                 if (!name || (!local && strcmp(name, "global") != 0))
@@ -67,8 +68,10 @@ static smelt_status derive(const json_t *config, smelt_hparams *h, smelt_err *er
                 global += !local;
             }
     }
-    if (!types) return SMELT_OK;
-    if (layer != (size_t)h->v[H(LAYERS)])
+    if (!config && h->v[H(WINDOW_PERIOD)] != 0 && h->v[H(WINDOW_PERIOD)] != 2)
+        return smelt_fail(err, SMELT_E_UNSUPPORTED, "attention is local in other layers than every second one");
+    if (!types || json_is_null(types)) return SMELT_OK;
+    if (layer != layers)
         return smelt_fail(err, SMELT_E_CORRUPT, "config.json: attention_types counts %zu layers, there are %.0f", layer,
                           h->v[H(LAYERS)]);
     if (alternating != layer && global != layer)

@@ -176,6 +176,9 @@ static smelt_status check_hparams(const smelt_hparams *hp, smelt_err *err)
     for (size_t i = 0; i < sizeof positive / sizeof *positive; i++)
         if (hp->set[positive[i].id] && hp->v[positive[i].id] < 1)
             return smelt_fail(err, SMELT_E_CORRUPT, "the %s is zero", positive[i].name);
+    const double heads = hp->v[SMELT_HP_HEADS], kv = hp->v[SMELT_HP_KV_HEADS];
+    if (hp->set[SMELT_HP_HEADS] && hp->set[SMELT_HP_KV_HEADS] && fmod(heads, kv) != 0)
+        return smelt_fail(err, SMELT_E_CORRUPT, "%.0f attention heads cannot share %.0f key/value heads", heads, kv);
     return SMELT_OK;
 }
 
@@ -206,6 +209,10 @@ static smelt_status derive(const smelt_arch *arch, const json_t *config, smelt_h
     SMELT_TRY(check_hparams(hp, err));
     hp->v[SMELT_HP_QKV] = (hp->v[SMELT_HP_HEADS] + 2 * hp->v[SMELT_HP_KV_HEADS]) * hp->v[SMELT_HP_HEAD_DIM];
     hp->set[SMELT_HP_QKV] = true;
+    /* What was computed has to fit where what was read did. */
+    for (int id = 0; id < SMELT_HP_COUNT; id++)
+        if (kinds[id] == KIND_U32 && hp->set[id] && !(hp->v[id] >= 0 && hp->v[id] <= UINT32_MAX))
+            return smelt_fail(err, SMELT_E_CORRUPT, "the sizes give %g where 32 bits have to do", hp->v[id]);
     return SMELT_OK;
 }
 
@@ -222,6 +229,10 @@ smelt_status arch_from_hf(const smelt_ctx *ctx, smelt_model *m, smelt_err *err)
         return SMELT_OK;
     }
     SMELT_TRY(read_hparams(m->config, arch->hp, &m->hp, err));
+    /* Before anything is done for each layer. */
+    if (hp_u64(&m->hp, SMELT_HP_LAYERS) > m->n_tensors)
+        return smelt_fail(err, SMELT_E_MISMATCH, "the configuration has %.0f layers, the file only %zu tensors",
+                          m->hp.v[SMELT_HP_LAYERS], m->n_tensors);
     SMELT_TRY(derive(arch, m->config, &m->hp, err));
     SMELT_TRY(check_config(&m->hp, err));
     /* A bare decoder has no head; it is used with its embedding. */
@@ -370,8 +381,12 @@ static smelt_status gguf_hparams(smelt_model *m, const smelt_arch *arch, smelt_e
             hp->v[SMELT_HP_VOCAB] = (double)tokens->v.a.n;
         }
     }
-    for (const smelt_hp_rule *r = arch->hp; r->keys; r++)
-        if (!hp->set[r->hp]) SMELT_TRY(apply_absent(r, hp, err));
+    for (const smelt_hp_rule *r = arch->hp; r->keys; r++) {
+        if (hp->set[r->hp]) continue;
+        if (r->absent == HP_REQUIRED && gguf_keys[r->hp])
+            return smelt_fail(err, SMELT_E_MISMATCH, "it has no '%s%s'", arch->name, strchr(gguf_keys[r->hp], '.'));
+        SMELT_TRY(apply_absent(r, hp, err));
+    }
     return derive(arch, NULL, hp, err);
 }
 

@@ -50,8 +50,8 @@ static smelt_status derive(const json_t *config, smelt_hparams *h, smelt_err *er
 {
     const json_t *attn = json_object_get(config, "attn_config"), *ratio = json_object_get(config, "expansion_ratio");
     const char *type = json_string_value(json_object_get(attn, "attn_type"));
-    if (json_is_number(ratio)) {
-        double ff = json_number_value(ratio) * h->v[H(EMBD)];
+    if (ratio && !json_is_null(ratio)) {
+        double ff = json_is_number(ratio) ? json_number_value(ratio) * h->v[H(EMBD)] : 0;
         if (!(ff >= 1 && ff <= UINT32_MAX))
             return smelt_fail(err, SMELT_E_CORRUPT, "config.json: expansion_ratio gives a feed-forward of %g", ff);
         h->v[H(FF)] = (double)(uint64_t)ff;
@@ -76,7 +76,9 @@ static int to_config(const smelt_hparams *h, json_t *config)
     json_t *attn = json_object_get(config, "attn_config");
     if (attn && h->set[H(ALIBI_MAX)])
         bad |= json_object_set_new(attn, "alibi_bias_max", json_integer((json_int_t)h->v[H(ALIBI_MAX)]));
-    bad |= json_object_set_new(config, "expansion_ratio", json_integer((json_int_t)(h->v[H(FF)] / h->v[H(EMBD)])));
+    const double ratio = h->v[H(FF)] / h->v[H(EMBD)];
+    const bool whole = ratio == (double)(json_int_t)ratio;
+    bad |= json_object_set_new(config, "expansion_ratio", whole ? json_integer((json_int_t)ratio) : json_real(ratio));
     return bad;
 }
 

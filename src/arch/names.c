@@ -189,14 +189,51 @@ static smelt_status gather(mapper *p, found *all, smelt_err *err)
     return SMELT_OK;
 }
 
+/* Whether two rules make a role in common. */
+static bool roles_meet(const smelt_name_rule *a, const smelt_name_rule *b)
+{
+    return (int)a->role < (int)b->role + xf_rows[b->x].n_out && (int)b->role < (int)a->role + xf_rows[a->x].n_out;
+}
+
 /* Whether another layout of the same role is complete. */
 static bool other_layout(const mapper *p, const smelt_name_rule *rule, smelt_part part, int layer)
 {
     for (const smelt_name_rule *r = p->arch->names; r->hf; r++) {
         const group *g = group_at(p, r, part, layer);
-        if (r != rule && r->role == rule->role && r->flags & NAME_ALT && g->in && g->have == g->n_in) return true;
+        if (r != rule && roles_meet(r, rule) && r->flags & NAME_ALT && g->in && g->have == g->n_in) return true;
     }
     return false;
+}
+
+/* What a group lacks. The configuration alone says how many that are, so they are counted, not walked through. */
+static void report_missing(mapper *p, const smelt_name_rule *r, smelt_part part, int layer, const group *g)
+{
+    const uint64_t experts = hp_u64(&p->m->hp, SMELT_HP_EXPERTS), have = g->in ? (uint64_t)g->have : 0;
+    uint64_t n = 1;
+    if (!p->canonical) n = xf_rows[r->x].n_in ? (uint64_t)xf_rows[r->x].n_in : experts;
+    uint64_t named = 0;
+    for (uint64_t s = 0; s < n && p->report.missing < SHOW; s++)
+        if (!g->in || !g->in[s]) {
+            misfit(&p->report, &p->report.missing, "missing",
+                   p->canonical ? role_name(&p->m->arena, r->role, part, layer) : hf_name(&p->m->arena, r, part, layer, (int)s));
+            named++;
+        }
+    p->report.missing += (size_t)(n - have - named);
+}
+
+/* Tensors of a layout beside another one that has the same role already. */
+static void find_doubled(mapper *p)
+{
+    for (const smelt_name_rule *r = p->arch->names; r->hf; r++)
+        for (int l = -1; r->flags & NAME_ALT && l < (int)p->layers; l++) {
+            const smelt_part part = r->flags & NAME_BIAS ? SMELT_PART_BIAS : SMELT_PART_WEIGHT;
+            const group *g = group_at(p, r, part, l);
+            bool other = false;
+            for (const smelt_name_rule *before = p->arch->names; g->in && before < r; before++)
+                other = other || (before->flags & NAME_ALT && roles_meet(before, r) && group_at(p, before, part, l)->in);
+            for (int s = 0; other && s < g->n_in; s++)
+                if (g->in[s]) misfit(&p->report, &p->report.unexpected, "in a second layout", g->in[s]->name);
+        }
 }
 
 static void find_missing(mapper *p)
@@ -215,15 +252,7 @@ static void find_missing(mapper *p)
                     /* The first layout speaks for all of them. */
                     if (other_layout(p, r, (smelt_part)part, l) || arch_rule(p->arch, r->role) != r) continue;
                 }
-                int n = g->in ? g->n_in : xf_rows[r->x].n_in ? xf_rows[r->x].n_in : (int)hp_u64(hp, SMELT_HP_EXPERTS);
-                for (int s = 0; s < n; s++)
-                    if (!g->in || !g->in[s]) {
-                        char *name = NULL;
-                        if (p->report.missing < SHOW)
-                            name = p->canonical ? role_name(&p->m->arena, r->role, (smelt_part)part, l)
-                                                : hf_name(&p->m->arena, r, (smelt_part)part, l, s);
-                        misfit(&p->report, &p->report.missing, "missing", name);
-                    }
+                report_missing(p, r, (smelt_part)part, l, g);
             }
     }
 }
@@ -284,6 +313,7 @@ smelt_status names_from_hf(smelt_model *m, const smelt_arch *arch, smelt_err *er
     found *all = arena_calloc(&m->arena, m->n_tensors, sizeof *all);
     if (!all) return smelt_oom(err);
     SMELT_TRY(gather(&p, all, err));
+    find_doubled(&p);
     find_missing(&p);
     SMELT_TRY(conclude(&p.report, err));
     list out = {0};
@@ -351,6 +381,16 @@ static smelt_status rule_back(const smelt_model *m, smelt_arena *arena, const sm
     return x->back(&args, out, *in, err);
 }
 
+/* Stacked experts, all of one shape: seen whole, so that a file's expert_count costs nothing. */
+static void check_stacked(mapper *p, const smelt_name_rule *r, const smelt_tensor *t)
+{
+    smelt_shape one, want = {.n = 1, .dim = {hp_u64(&p->m->hp, SMELT_HP_EXPERTS)}};
+    if (!rule_shape(r, &p->m->hp, (smelt_part)t->part, 0, &one) || one.n >= SMELT_MAX_DIMS) one = (smelt_shape){0};
+    memcpy(want.dim + 1, one.dim, (size_t)one.n * sizeof *one.dim);
+    want.n += one.n;
+    if (!want.dim[0] || !shape_equal(&want, &t->shape)) misshaped(&p->report, t->name, &t->shape, &want);
+}
+
 /* Checks the IR's tensors by the shapes that a checkpoint of them would have. */
 static smelt_status check_canonical(mapper *p, smelt_err *err)
 {
@@ -367,6 +407,10 @@ static smelt_status check_canonical(mapper *p, smelt_err *err)
         g->n_in = g->have = 1;
         g->in = &p->m->stored; /* only that it is not NULL counts here */
         if (r->role != (smelt_role)t->role || r->flags & NAME_NO_HF || !r->shape) continue;
+        if (!xf_rows[r->x].n_in) {
+            check_stacked(p, r, t);
+            continue;
+        }
         const smelt_view **in = NULL;
         int n = 0;
         bool have;

@@ -22,7 +22,7 @@ static const smelt_hp_rule hp[] = {
     {H(LAYERS), "num_hidden_layers|n_layer", HP_DEFAULT, 24},
     {H(CTX), "max_position_embeddings|n_positions", HP_DEFAULT, 2048},
     {H(EMBD), "hidden_size|n_embd", HP_REQUIRED},
-    {H(FF), "intermediate_size|n_inner", HP_TIMES, 4, H(EMBD)},
+    {H(FF), "intermediate_size|n_inner", HP_DEFAULT, 8192},
     {H(HEADS), "num_attention_heads|n_head", HP_DEFAULT, 32},
     {H(KV_HEADS), "num_key_value_heads", HP_SAME_AS, 0, H(HEADS)},
     {H(HEAD_DIM), "", HP_RATIO, 0, H(EMBD), H(HEADS)},

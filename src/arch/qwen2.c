@@ -12,6 +12,7 @@ static const smelt_name_rule names[] = {
 static const smelt_hp_rule hp[] = {
     SMELT_LLAMA_SIZES(32, 32768, 22016, 32),
     {H(KV_HEADS), "num_key_value_heads", HP_DEFAULT, 32},
+    {H(VOCAB), "vocab_size", HP_DEFAULT, 151936},
     SMELT_LLAMA_COMMON,
     {H(QKV_BIAS), "", HP_DEFAULT, 1},
     {0},

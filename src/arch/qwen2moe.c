@@ -20,6 +20,7 @@ static const smelt_hp_rule hp[] = {
     {H(EXPERTS_USED), "num_experts_per_tok", HP_DEFAULT, 4},
     {H(FF_EXP), "moe_intermediate_size", HP_DEFAULT, 1408},
     {H(FF_SHARED), "shared_expert_intermediate_size", HP_DEFAULT, 5632},
+    {H(VOCAB), "vocab_size", HP_DEFAULT, 151936},
     SMELT_LLAMA_COMMON,
     {H(QKV_BIAS), "qkv_bias", HP_DEFAULT, 1},
     {0},

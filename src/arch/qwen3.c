@@ -14,6 +14,7 @@ static const smelt_hp_rule hp[] = {
     SMELT_LLAMA_SIZES(32, 32768, 22016, 32),
     {H(KV_HEADS), "num_key_value_heads", HP_DEFAULT, 32},
     {H(HEAD_DIM), "head_dim", HP_DEFAULT, 128},
+    {H(VOCAB), "vocab_size", HP_DEFAULT, 151936},
     SMELT_LLAMA_COMMON,
     {0},
 };

@@ -16,6 +16,7 @@ static const smelt_hp_rule hp[] = {
     {H(EXPERTS), "num_experts|num_local_experts", HP_DEFAULT, 128},
     {H(EXPERTS_USED), "num_experts_per_tok", HP_DEFAULT, 8},
     {H(FF_EXP), "moe_intermediate_size", HP_DEFAULT, 768},
+    {H(VOCAB), "vocab_size", HP_DEFAULT, 151936},
     SMELT_LLAMA_COMMON,
     {0},
 };

@@ -261,7 +261,7 @@ smelt_status view_blocks_take(smelt_arena *arena, const smelt_view *in, uint64_t
                               const smelt_view **out, smelt_err *err)
 {
     uint64_t group;
-    if (in->shape.n != 2 || which >= n || !rows || !mul_u64(n, rows, &group) || in->rows % group)
+    if (in->shape.n != 2 || which >= n || !rows || !mul_u64(n, rows, &group) || in->shape.dim[0] % group)
         return smelt_fail(err, SMELT_E_MISMATCH, "%" PRIu64 " rows are not groups of %" PRIu64 " blocks of %" PRIu64, in->rows, n,
                           rows);
     smelt_shape shape = in->shape;
@@ -285,6 +285,7 @@ static const void *blocks_span(const smelt_view *v, uint64_t row, uint64_t col, 
 smelt_status view_blocks_join(smelt_arena *arena, const smelt_view *const *in, size_t n, uint64_t rows, const smelt_view **out,
                               smelt_err *err)
 {
+    if (!n) return smelt_fail(err, SMELT_E_MISMATCH, "nothing to join");
     for (size_t i = 0; i < n; i++)
         if (in[i]->shape.n != 2 || !shape_equal(&in[i]->shape, &in[0]->shape) || !rows || in[i]->rows % rows)
             return smelt_fail(err, SMELT_E_MISMATCH, "matrices cannot be joined by blocks of %" PRIu64 " rows", rows);
@@ -331,6 +332,10 @@ static const void *interleave_span(const smelt_view *v, uint64_t row, uint64_t c
 
 smelt_status view_interleave(smelt_arena *arena, const smelt_view *const *in, size_t n, const smelt_view **out, smelt_err *err)
 {
+    if (!n) return smelt_fail(err, SMELT_E_MISMATCH, "nothing to interleave");
+    /* (The row of a vector of blocks is the vector.) */
+    if (in[0]->shape.n == 1 && in[0]->block > 1 && n > 1)
+        return smelt_fail(err, SMELT_E_UNSUPPORTED, "vectors of blocks cannot be interleaved");
     for (size_t i = 0; i < n; i++)
         if (!shape_equal(&in[i]->shape, &in[0]->shape) || !in[i]->shape.n)
             return smelt_fail(err, SMELT_E_MISMATCH, "tensors of different shapes cannot be interleaved");
