@@ -236,8 +236,11 @@ smelt_status arch_from_hf(const smelt_ctx *ctx, smelt_model *m, smelt_err *err)
     SMELT_TRY(derive(arch, m->config, &m->hp, err));
     SMELT_TRY(check_config(&m->hp, err));
     /* A bare decoder has no head; it is used with its embedding. */
-    size_t len = strlen(cls);
-    if (len > 5 && strcmp(cls + len - 5, "Model") == 0 && !model_find(m, "lm_head.weight")) m->hp.v[SMELT_HP_TIED] = 1;
+    static const char bare[] = "Model";
+    const size_t len = strlen(cls), tail = sizeof bare - 1, own = strcspn(arch->hf_classes, "|");
+    const bool headless =
+        len > tail && strcmp(cls + len - tail, bare) == 0 && !(len == own && memcmp(cls, arch->hf_classes, len) == 0);
+    if (headless && !model_find(m, "lm_head.weight")) m->hp.v[SMELT_HP_TIED] = 1;
     SMELT_TRY(names_from_hf(m, arch, err));
     if (m->hp.set[SMELT_HP_ROPE_SCALING] && (rope_scaling)m->hp.v[SMELT_HP_ROPE_SCALING] == ROPE_LLAMA3)
         SMELT_TRY(rope_freqs_make(m, err));

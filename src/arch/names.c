@@ -169,12 +169,13 @@ static smelt_status gather(mapper *p, found *all, smelt_err *err)
         }
         group *g = group_at(p, f->rule, f->part, f->layer);
         if (!g->in) {
-            g->n_in = xf_rows[f->rule->x].n_in ? xf_rows[f->rule->x].n_in : (int)experts;
-            slots += (uint64_t)g->n_in;
+            const uint64_t takes = xf_rows[f->rule->x].n_in ? (uint64_t)xf_rows[f->rule->x].n_in : experts;
+            slots += takes;
             /* Every expert has its tensor, so an honest checkpoint has as many tensors as slots. */
-            if (slots > 4 * p->m->n_tensors + 64)
+            if (slots > 4 * p->m->n_tensors + 64 || takes > INT32_MAX)
                 return smelt_fail(err, SMELT_E_MISMATCH, "the configuration has %llu experts, the file has only %zu tensors",
                                   (unsigned long long)experts, p->m->n_tensors);
+            g->n_in = (int)takes;
             g->in = arena_calloc(&p->m->arena, (size_t)g->n_in, sizeof *g->in);
             if (!g->in) return smelt_oom(err);
         }
@@ -403,10 +404,12 @@ static smelt_status check_canonical(mapper *p, smelt_err *err)
             misfit(&p->report, &p->report.unexpected, "unexpected", t->name);
             continue;
         }
+        /* The first of a rule's roles stands for all of them. */
+        if (r->role != (smelt_role)t->role) continue;
         group *g = group_at(p, r, (smelt_part)t->part, t->layer);
         g->n_in = g->have = 1;
         g->in = &p->m->stored; /* only that it is not NULL counts here */
-        if (r->role != (smelt_role)t->role || r->flags & NAME_NO_HF || !r->shape) continue;
+        if (r->flags & NAME_NO_HF || !r->shape) continue;
         if (!xf_rows[r->x].n_in) {
             check_stacked(p, r, t);
             continue;
