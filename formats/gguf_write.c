@@ -133,7 +133,7 @@ static smelt_status cut(smelt_layout *l, const smelt_write_opts *opts, uint32_t 
 }
 
 static smelt_status header(smelt_layout *l, const smelt_model *out, const smelt_meta *meta, const shard *s, uint32_t align,
-                           const void **data, uint64_t *size, smelt_err *err)
+                           bool trim, const void **data, uint64_t *size, smelt_err *err)
 {
     smelt_buf b = {0};
     buf_put(&b, "GGUF", 4);
@@ -145,8 +145,12 @@ static smelt_status header(smelt_layout *l, const smelt_model *out, const smelt_
     for (size_t i = s->first; i < s->first + s->count; i++) {
         const smelt_tensor *t = &out->tensors[i];
         put_string(&b, t->name, strlen(t->name));
-        buf_u32(&b, (uint32_t)t->shape.n);
-        for (int d = t->shape.n - 1; d >= 0; d--)
+        /* llama-quantize leaves out dimensions of one that nothing follows, its converter does not. */
+        int first = 0;
+        while (trim && first < t->shape.n - 1 && t->shape.dim[first] == 1)
+            first++;
+        buf_u32(&b, (uint32_t)(t->shape.n - first));
+        for (int d = t->shape.n - 1; d >= first; d--)
             buf_u64(&b, t->shape.dim[d]);
         buf_u32(&b, (uint32_t)smelt_dtype_get(l->tensors[i].dtype)->gguf_id);
         buf_u64(&b, l->tensors[i].offset);
@@ -198,7 +202,7 @@ smelt_status gguf_layout(const smelt_ctx *ctx, const smelt_model *model, const s
         uint64_t size;
         if (i == 0) part = meta;
         if (n > 1 && !split_keys(&part, i, n, out->n_tensors)) return smelt_oom(err);
-        SMELT_TRY(header(l, out, &part, &shards[i], (uint32_t)align, &data, &size, err));
+        SMELT_TRY(header(l, out, &part, &shards[i], (uint32_t)align, opts->quantized, &data, &size, err));
         char *name = n > 1 ? arena_printf(&l->arena, "%.*s-%05zu-of-%05zu.gguf", (int)stem, base, i + 1, n) : base;
         if (!name) return smelt_oom(err);
         for (size_t t = shards[i].first; t < shards[i].first + shards[i].count; t++)

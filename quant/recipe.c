@@ -20,13 +20,13 @@ typedef enum tensor_class {
 } tensor_class;
 
 static const unsigned char classes[SMELT_R_COUNT] = {
-    [SMELT_R_TOKEN_EMBD] = CLASS_EMBD,         [SMELT_R_OUTPUT] = CLASS_OUTPUT,     [SMELT_R_ATTN_V] = CLASS_ATTN_V,
-    [SMELT_R_ATTN_QKV] = CLASS_ATTN_V,         [SMELT_R_ATTN_OUT] = CLASS_ATTN_OUT, [SMELT_R_FFN_DOWN] = CLASS_FFN_DOWN,
-    [SMELT_R_ATTN_NORM] = CLASS_KEEP,          [SMELT_R_FFN_NORM] = CLASS_KEEP,     [SMELT_R_OUTPUT_NORM] = CLASS_KEEP,
-    [SMELT_R_ROPE_FREQS] = CLASS_KEEP,         [SMELT_R_POS_EMBD] = CLASS_KEEP,     [SMELT_R_ATTN_NORM_2] = CLASS_KEEP,
-    [SMELT_R_ATTN_POST_NORM] = CLASS_KEEP,     [SMELT_R_ATTN_Q_NORM] = CLASS_KEEP,  [SMELT_R_ATTN_K_NORM] = CLASS_KEEP,
-    [SMELT_R_ATTN_SINKS] = CLASS_KEEP,         [SMELT_R_FFN_GATE_INP] = CLASS_KEEP, [SMELT_R_FFN_DOWN_EXPS] = CLASS_FFN_DOWN,
-    [SMELT_R_FFN_DOWN_SHEXP] = CLASS_FFN_DOWN,
+    [SMELT_R_TOKEN_EMBD] = CLASS_EMBD,         [SMELT_R_OUTPUT] = CLASS_OUTPUT,           [SMELT_R_ATTN_V] = CLASS_ATTN_V,
+    [SMELT_R_ATTN_QKV] = CLASS_ATTN_V,         [SMELT_R_ATTN_OUT] = CLASS_ATTN_OUT,       [SMELT_R_FFN_DOWN] = CLASS_FFN_DOWN,
+    [SMELT_R_ATTN_NORM] = CLASS_KEEP,          [SMELT_R_FFN_NORM] = CLASS_KEEP,           [SMELT_R_OUTPUT_NORM] = CLASS_KEEP,
+    [SMELT_R_ROPE_FREQS] = CLASS_KEEP,         [SMELT_R_POS_EMBD] = CLASS_KEEP,           [SMELT_R_ATTN_NORM_2] = CLASS_KEEP,
+    [SMELT_R_ATTN_POST_NORM] = CLASS_KEEP,     [SMELT_R_ATTN_Q_NORM] = CLASS_KEEP,        [SMELT_R_ATTN_K_NORM] = CLASS_KEEP,
+    [SMELT_R_ATTN_SINKS] = CLASS_KEEP,         [SMELT_R_FFN_GATE_INP] = CLASS_KEEP,       [SMELT_R_FFN_DOWN_EXPS] = CLASS_FFN_DOWN,
+    [SMELT_R_FFN_DOWN_SHEXP] = CLASS_FFN_DOWN, [SMELT_R_FFN_GATE_INP_SHEXP] = CLASS_KEEP,
 };
 
 typedef enum mix_id {
@@ -77,6 +77,27 @@ static const struct {
 #define SMELT_RULE(mix, kind, layers, condition, type) {MIX_##mix, CLASS_##kind, layers_##layers, GQA_##condition, SMELT_DT_##type},
 #include "quant/recipe.def"
 #undef SMELT_RULE
+};
+
+static const struct {
+    const char *arch;
+    mix_id mix;
+    tensor_class kind;
+    layers_fn *layers;
+    smelt_dtype type;
+} family_rules[] = {
+#define SMELT_FAMILY_RULE(arch, mix, kind, layers, type) {#arch, MIX_##mix, CLASS_##kind, layers_##layers, SMELT_DT_##type},
+#include "quant/recipe.def"
+#undef SMELT_FAMILY_RULE
+};
+
+static const struct {
+    const char *arch;
+    smelt_dtype type;
+} family_heads[] = {
+#define SMELT_FAMILY_HEAD(arch, type) {#arch, SMELT_DT_##type},
+#include "quant/recipe.def"
+#undef SMELT_FAMILY_HEAD
 };
 
 static const struct {
@@ -212,15 +233,23 @@ static smelt_dtype fit(smelt_dtype type, uint64_t cols)
 static smelt_dtype mixed(mix_id id, const overview *model, const known *n)
 {
     smelt_dtype type = mixes[id].type;
-    if (n->kind == CLASS_OUTPUT || (n->kind == CLASS_EMBD && model->tied))
+    const char *arch = model->arch ? model->arch->name : "";
+    if (n->kind == CLASS_OUTPUT || (n->kind == CLASS_EMBD && model->tied)) {
+        for (size_t i = 0; i < sizeof family_heads / sizeof *family_heads; i++)
+            if (strcmp(family_heads[i].arch, arch) == 0) return family_heads[i].type;
         return fits(type, n->cols) ? mixes[id].head : SMELT_DT_Q8_0;
+    }
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         if (rules[i].mix == id && rules[i].kind == n->kind && rules[i].layers(n->layer, model->layers) &&
             model->gqa >= rules[i].min_gqa)
             type = rules[i].type;
-    for (size_t i = 0; model->arch && model->gqa > 1 && i < sizeof raises / sizeof *raises; i++)
+    for (size_t i = 0; i < sizeof family_rules / sizeof *family_rules; i++)
+        if (family_rules[i].mix == id && family_rules[i].kind == n->kind && family_rules[i].layers(n->layer, model->layers) &&
+            strcmp(family_rules[i].arch, arch) == 0)
+            type = family_rules[i].type;
+    for (size_t i = 0; model->gqa > 1 && i < sizeof raises / sizeof *raises; i++)
         if (raises[i].kind == n->kind && raises[i].from == type && raises[i].layers == model->layers &&
-            strcmp(raises[i].arch, model->arch->name) == 0)
+            strcmp(raises[i].arch, arch) == 0)
             return raises[i].to;
     return type;
 }
@@ -355,6 +384,9 @@ smelt_status recipe_quantize(const smelt_ctx *ctx, const smelt_model *out, const
     return st;
 }
 
+/* llama.cpp's LLAMA_FTYPE_MOSTLY_MXFP4_MOE: experts in MXFP4. */
+enum { MXFP4_FILE_TYPE = 38 };
+
 /* The types that convert offers. */
 static const mix_id offered[] = {MIX_F32, MIX_F16, MIX_BF16, MIX_Q8_0};
 
@@ -379,18 +411,26 @@ static bool matrices_become(const smelt_model *out, smelt_dtype type)
     return false;
 }
 
-/* True if float32 values of a vector are the same in `type`, so that storing them in it and reading them back is exact. */
+static bool always_f32(const smelt_tensor *t)
+{
+    if (t->shape.n < 2) return true;
+    const known n = know(t);
+    return !n.weight || n.kind == CLASS_KEEP;
+}
+
+/* True if float32 values are the same in `type`, so that storing them in it and reading them back is exact. Only for tensors that
+ * a GGUF file keeps in float32 whatever its matrices are. */
 static bool exact(const smelt_ctx *ctx, const smelt_tensor *t, smelt_dtype type)
 {
     enum { STEP = 256 };
     float x[STEP], back[STEP];
     _Alignas(16) uint8_t packed[STEP * 8];
     const smelt_codec_fns *f = &ctx->codec[type];
-    const uint64_t n = t->shape.n ? t->shape.dim[0] : 1;
-    if (t->dtype != SMELT_DT_F32 || t->shape.n > 1 || !f->pack || !f->unpack) return false;
+    if (t->dtype != SMELT_DT_F32 || !always_f32(t) || !f->pack || !f->unpack) return false;
+    const uint64_t cols = view_cols(t->view), n = view_rows(t->view) * cols;
     for (uint64_t i = 0; i < n; i += STEP) {
         const uint64_t step = n - i < STEP ? n - i : STEP;
-        view_read(t->view, i, 0, step, x);
+        view_read(t->view, i / cols, i % cols, step, x);
         f->pack(x, packed, 1, step, NULL);
         f->unpack(packed, back, step);
         if (memcmp(x, back, step * sizeof *x) != 0) return false;
@@ -417,6 +457,8 @@ static smelt_choice gguf_choice(const smelt_model *out, const smelt_tensor *t, b
     const known n = know(t);
     const smelt_dtype type = mixes[id].type;
     if (out->meta_complete && (automatic || !n.weight)) return kept(out, t);
+    /* Checkpoints published in four bits are not made larger and no better. */
+    if (!out->meta_complete && t->dtype == SMELT_DT_MXFP4) return kept(out, t);
     if (!n.matrix || !n.weight || n.kind == CLASS_KEEP) return (smelt_choice){SMELT_DT_F32, SMELT_DT_F32, "always f32"};
     return chosen(type, fit(type, n.cols), automatic ? "auto" : "--type");
 }
@@ -435,6 +477,7 @@ smelt_status recipe_convert(const smelt_ctx *ctx, const smelt_format *target, co
                               " (`smelt quantize` makes the others)");
         id = offered[i];
     }
+    bool four_bits = false;
     for (size_t i = 0; i < out->n_tensors; i++) {
         const smelt_tensor *t = &out->tensors[i];
         choices[i] = blocks ? gguf_choice(out, t, automatic, id) : checkpoint_choice(ctx, out, t, automatic, id);
@@ -443,7 +486,9 @@ smelt_status recipe_convert(const smelt_ctx *ctx, const smelt_format *target, co
             return smelt_fail(err, SMELT_E_UNSUPPORTED,
                               "tensor '%s' is quantised already (%s); use `smelt quantize %s --allow-requantize`", t->name,
                               smelt_dtype_get(t->dtype)->name, "SRC DST Q8_0");
+        four_bits |= choices[i].given == SMELT_DT_MXFP4;
     }
     *file_type = automatic && out->meta_complete ? -1 : mixes[id].file_type;
+    if (four_bits && *file_type >= 0 && smelt_dtype_get(mixes[id].type)->kind != SMELT_KIND_BLOCK) *file_type = MXFP4_FILE_TYPE;
     return SMELT_OK;
 }

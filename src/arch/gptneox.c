@@ -41,8 +41,8 @@ static const smelt_hp_rule hp[] = {
 };
 
 /* ROPE_BASE is a key of its own only where it is not what every reader assumes. */
-static const smelt_hp keys[] = {H(CTX),      H(EMBD),   H(LAYERS),    H(FF),        H(ROPE_DIM), H(HEADS),
-                                H(PARALLEL), H(LN_EPS), H(ROPE_BASE), H(FILE_TYPE), H(COUNT)};
+static const smelt_hp keys[] = {H(CTX),   H(EMBD),     H(LAYERS), H(FF),        H(ROPE_DIM),
+                                H(HEADS), H(PARALLEL), H(LN_EPS), H(ROPE_BASE), H(COUNT)};
 
 static smelt_status derive(const json_t *config, smelt_hparams *h, smelt_err *err)
 {

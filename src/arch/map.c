@@ -299,6 +299,15 @@ smelt_status arch_config(const smelt_model *m, const char *dtype, json_t **out, 
             bad |= set_path(root, r->keys, len, kind_ops[kinds[r->hp]].to_json(m->hp.v[r->hp]));
     }
     if (m->arch->to_config) bad |= m->arch->to_config(&m->hp, root);
+    bool four_bits = false;
+    for (size_t i = 0; i < m->n_tensors; i++)
+        four_bits |= m->tensors[i].dtype == SMELT_DT_MXFP4;
+    /* As the published gpt-oss says it. */
+    if (four_bits)
+        bad |= json_object_set_new(root, "quantization_config",
+                                   json_pack("{s:s, s:[s, s, s, s]}", "quant_method", "mxfp4", "modules_to_not_convert",
+                                             "model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens",
+                                             "lm_head"));
     if (bad) {
         json_decref(root);
         return smelt_oom(err);
@@ -383,6 +392,13 @@ static smelt_status gguf_hparams(smelt_model *m, const smelt_arch *arch, smelt_e
             hp->set[SMELT_HP_VOCAB] = true;
             hp->v[SMELT_HP_VOCAB] = (double)tokens->v.a.n;
         }
+    }
+    /* A file without a tokenizer still has the embedding. */
+    for (size_t i = 0; i < m->n_tensors && !hp->set[SMELT_HP_VOCAB]; i++) {
+        const smelt_tensor *t = &m->tensors[i];
+        if (t->role != SMELT_R_TOKEN_EMBD || t->shape.n != 2) continue;
+        hp->set[SMELT_HP_VOCAB] = true;
+        hp->v[SMELT_HP_VOCAB] = (double)t->shape.dim[0];
     }
     for (const smelt_hp_rule *r = arch->hp; r->keys; r++) {
         if (hp->set[r->hp]) continue;

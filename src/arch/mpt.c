@@ -43,8 +43,8 @@ static const smelt_hp_rule hp[] = {
     {0},
 };
 
-static const smelt_hp keys[] = {H(CTX),    H(EMBD),      H(LAYERS),    H(FF),        H(HEADS), H(KV_SAID),
-                                H(LN_EPS), H(CLAMP_KQV), H(ALIBI_MAX), H(FILE_TYPE), H(COUNT)};
+static const smelt_hp keys[] = {H(CTX),     H(EMBD),   H(LAYERS),    H(FF),        H(HEADS),
+                                H(KV_SAID), H(LN_EPS), H(CLAMP_KQV), H(ALIBI_MAX), H(COUNT)};
 
 static smelt_status derive(const json_t *config, smelt_hparams *h, smelt_err *err)
 {

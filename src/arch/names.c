@@ -307,6 +307,31 @@ static smelt_status emit(mapper *p, const found *f, const group *g, list *to, sm
     return st;
 }
 
+/* Experts that are a tensor each: llama.cpp's converter stacks a layer's when it has the last one of all kinds, and writes the
+ * kinds in the order of their names. */
+static smelt_status emit_experts(mapper *p, const found *f, size_t at, list *to, smelt_err *err)
+{
+    size_t last = 0, n = 0;
+    for (const smelt_name_rule *r = p->arch->names; r->hf; r++, n++) {
+        const group *g = group_at(p, r, f->part, f->layer);
+        if (r->x == X_EXPERTS && g->in && g->last > last) last = g->last;
+    }
+    if (last != at) return SMELT_OK;
+    for (const char *above = NULL;;) {
+        const smelt_name_rule *next = NULL;
+        for (size_t i = 0; i < n; i++) {
+            const smelt_name_rule *r = &p->arch->names[i];
+            if (r->x == X_EXPERTS && group_at(p, r, f->part, f->layer)->in && (!above || strcmp(r->hf, above) > 0) &&
+                (!next || strcmp(r->hf, next->hf) < 0))
+                next = r;
+        }
+        if (!next) return SMELT_OK;
+        const found each = {next, f->part, f->layer, 0};
+        SMELT_TRY(emit(p, &each, group_at(p, next, f->part, f->layer), to, err));
+        above = next->hf;
+    }
+}
+
 smelt_status names_from_hf(smelt_model *m, const smelt_arch *arch, smelt_err *err)
 {
     mapper p;
@@ -324,7 +349,10 @@ smelt_status names_from_hf(smelt_model *m, const smelt_arch *arch, smelt_err *er
             const smelt_name_rule *r = all[i].rule;
             if (!r || r->flags & NAME_DROP || (r->flags & NAME_FIRST) != first) continue;
             const group *g = group_at(&p, r, all[i].part, all[i].layer);
-            if (g->last == i) SMELT_TRY(emit(&p, &all[i], g, &out, err));
+            if (r->x == X_EXPERTS)
+                SMELT_TRY(emit_experts(&p, &all[i], i, &out, err));
+            else if (g->last == i)
+                SMELT_TRY(emit(&p, &all[i], g, &out, err));
         }
         if (!first) break;
     }
@@ -435,6 +463,19 @@ static smelt_status check_canonical(mapper *p, smelt_err *err)
     return SMELT_OK;
 }
 
+/* Gives back the leading dimensions of one that llama-quantize leaves out of its files. */
+static smelt_status with_ones(smelt_model *m, const smelt_name_rule *r, const smelt_tensor *t, const smelt_view **view,
+                              smelt_err *err)
+{
+    smelt_shape want;
+    if (!r || r->x != X_NONE || !r->shape || !rule_shape(r, &m->hp, (smelt_part)t->part, 0, &want)) return SMELT_OK;
+    const int ones = want.n - t->shape.n;
+    if (ones <= 0) return SMELT_OK;
+    for (int d = 0; d < want.n; d++)
+        if (want.dim[d] != (d < ones ? 1 : t->shape.dim[d - ones])) return SMELT_OK;
+    return view_reshape(&m->arena, t->view, &want, view, err);
+}
+
 smelt_status names_from_gguf(smelt_model *m, const smelt_arch *arch, smelt_err *err)
 {
     list out = {0};
@@ -450,8 +491,10 @@ smelt_status names_from_gguf(smelt_model *m, const smelt_arch *arch, smelt_err *
         }
         if (t->role == SMELT_R_NONE || t->part == SMELT_PART_NONE)
             return smelt_fail(err, SMELT_E_MISMATCH, "it has a tensor '%s' that %s does not have", t->name, arch->name);
-        const smelt_view *view;
-        SMELT_TRY(side_view(&m->hp, arch_rule(arch, (smelt_role)t->role), t->view, false, &m->arena, &view, err));
+        const smelt_view *view = t->view;
+        const smelt_name_rule *r = arch_rule(arch, (smelt_role)t->role);
+        SMELT_TRY(with_ones(m, r, t, &view, err));
+        SMELT_TRY(side_view(&m->hp, r, view, false, &m->arena, &view, err));
         SMELT_TRY(list_add(m, &out, t, (smelt_role)t->role, (smelt_part)t->part, t->layer, view, err));
     }
     /* The check looks tensors up by name, so they are installed first; a misfit puts the file's own back. */
