@@ -299,7 +299,7 @@ static smelt_status read_dir(hf_tokenizer *t, const smelt_ctx *ctx, const char *
     *found = true;
     if (path_exists(json)) {
         smelt_status st = read_json(t, json, err);
-        if (st != SMELT_OK) smelt_err_where(err, "%s", json);
+        if (st != SMELT_OK && err && !err->where[0]) smelt_err_where(err, "%s", json);
         return st;
     }
     if (path_exists(spm)) return read_spm(t, spm, dir, err);
@@ -325,7 +325,7 @@ smelt_status hf_tokenizer_read(const smelt_ctx *ctx, const char *path, hf_tokeni
         st = read_tiktoken(t, path, err);
     else
         *found = false;
-    if (st != SMELT_OK) smelt_err_where(err, "%s", path);
+    if (st != SMELT_OK && err && !err->where[0]) smelt_err_where(err, "%s", path);
     return st;
 }
 

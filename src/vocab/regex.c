@@ -6,7 +6,7 @@
 #include "vocab/tok_internal.h"
 
 enum {
-    STEPS = 200 * 1000 * 1000, /* of one match; seconds */
+    STEPS = 10 * 1000 * 1000, /* of one match at one place */
     STACK = 64 << 20,
     LONGEST = 1 << 20,
     DEPTH = 128,

@@ -230,6 +230,34 @@ for name, files in {
 }.items():  # fmt: skip
     put("tokenizer_json", name, folder(files))
 
+# What encodes and decodes: every kind of model and step, with a text.
+letters = {c: i for i, c in enumerate("abs\u0120\u2581\u00c3\u00a9\u010a.12")}
+letters |= {"ab": 11, "<unk>": 12, "<0x41>": 13, "\u2581a": 14}
+bpe = {"type": "BPE", "vocab": letters, "merges": [["a", "b"], ["\u2581", "a"]], "unk_token": "<unk>"}
+marks = [{"id": 15, "content": "<x>", "special": True, "lstrip": True, "rstrip": True}, {"id": 16, "content": "s", "single_word": True, "normalized": True}]
+split = [{"type": "Split", "pattern": {"Regex": "(?i:'s)|[^\\r\\n\\p{L}]?\\p{L}+|\\p{N}{1,3}|\\s+(?!\\S)|\\s+"}, "behavior": "Isolated", "invert": False},
+         {"type": "ByteLevel", "use_regex": False, "add_prefix_space": True}]  # fmt: skip
+steps = [{"type": "Punctuation", "behavior": "Contiguous"}, {"type": "ByteLevel"}, {"type": "Digits", "individual_digits": False},
+         {"type": "Split", "pattern": {"Regex": "[0-9][0-9]"}, "behavior": "MergedWithNext"}, {"type": "Split", "pattern": {"String": "a"}, "behavior": "MergedWithPrevious"}]  # fmt: skip
+normalizer = [{"type": "NFC"}, {"type": "Strip", "strip_left": True, "strip_right": True}, {"type": "Prepend", "prepend": "\u2581"},
+              {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}, {"type": "Replace", "pattern": {"Regex": "1*"}, "content": "2"}]  # fmt: skip
+decoder = [{"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
+           {"type": "Strip", "content": " ", "start": 1, "stop": 0}]  # fmt: skip
+unigram = {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0], ["a", -1], ["ab", -1.5], ["\u2581", -2]]}
+text = "a b ab<x> s's 12 \u00e9 e\u0301 <x\n".encode() + b"\xff\xc3 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaabab"
+for name, files in {
+    "bytes": {"tokenizer.json": {"model": bpe, "added_tokens": marks, "pre_tokenizer": {"type": "Sequence", "pretokenizers": split},
+                                 "decoder": {"type": "ByteLevel"}, "post_processor": post}},
+    "letters": {"tokenizer.json": {"model": bpe, "added_tokens": marks, "pre_tokenizer": {"type": "Sequence", "pretokenizers": steps}}},
+    "pieces": {"tokenizer.json": {"model": {**bpe, "byte_fallback": True, "fuse_unk": True}, "added_tokens": marks,
+                                  "normalizer": {"type": "Sequence", "normalizers": normalizer}, "decoder": {"type": "Sequence", "decoders": decoder}}},
+    "unigram": {"tokenizer.json": {"model": unigram, "pre_tokenizer": {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first"},
+                                   "decoder": {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first"}}},
+    "spm": {"tokenizer.model": tiny_spm, "tokenizer_config.json": {"legacy": False, "add_eos_token": True}},
+    "tiktoken": {"qwen.tiktoken": b"YQ== 0\nYg== 1\nYWI= 2\n"},
+}.items():  # fmt: skip
+    put("tokenizer", name, folder({**files, "text": text}))
+
 # What is converted: the first byte chooses the target.
 for target in range(3):
     for kind, name, data in (("st", "types", st["types"]), ("pt", "strided", pt["strided"]), ("gguf", "model", gg["model"])):
