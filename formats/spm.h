@@ -27,8 +27,8 @@ typedef struct spm_model {
     spm_piece *pieces;
     int32_t model_type;
     bool byte_fallback, add_dummy_prefix, remove_extra_whitespaces, space_behind;
-    smelt_str charsmap; /* empty: none */
-    smelt_str unk_text; /* p is NULL: the default one */
+    smelt_str charsmap;                     /* empty: none */
+    smelt_str unk_text;                     /* p is NULL: the default one */
     int32_t unk_id, bos_id, eos_id, pad_id; /* -1: none */
 } spm_model;
 

@@ -1,11 +1,11 @@
-/* config.json on a tiny model: whatever it says, the hyperparameters are refused or every question about them has an answer. */
+/* config.json on a tiny model of the family that it names: whatever it says, the hyperparameters are refused or every question about them has an answer. */
 #include "fuzz/fuzz.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "arch/arch.h"
+#include "arch/internal.h"
 
 static void demand(bool ok, const char *what)
 {
@@ -14,23 +14,66 @@ static void demand(bool ok, const char *what)
     abort();
 }
 
-/* The tensors of one layer: hidden 8, feed-forward 16, 2 heads of 4, 1 for keys and values, 4 tokens. */
-static const struct {
-    const char *name;
-    smelt_shape shape;
-} tensors[] = {
-    {"model.embed_tokens.weight", {2, {4, 8}}},
-    {"model.layers.0.input_layernorm.weight", {1, {8}}},
-    {"model.layers.0.self_attn.q_proj.weight", {2, {8, 8}}},
-    {"model.layers.0.self_attn.k_proj.weight", {2, {4, 8}}},
-    {"model.layers.0.self_attn.v_proj.weight", {2, {4, 8}}},
-    {"model.layers.0.self_attn.o_proj.weight", {2, {8, 8}}},
-    {"model.layers.0.post_attention_layernorm.weight", {1, {8}}},
-    {"model.layers.0.mlp.gate_proj.weight", {2, {16, 8}}},
-    {"model.layers.0.mlp.up_proj.weight", {2, {16, 8}}},
-    {"model.layers.0.mlp.down_proj.weight", {2, {8, 16}}},
-    {"model.norm.weight", {1, {8}}},
-};
+static void add(smelt_model *m, const char *name, smelt_dtype dtype, const smelt_shape *shape)
+{
+    static const float zeros[64 * 1024];
+    const smelt_view *view;
+    smelt_err err = {0};
+    uint64_t n, bytes = 0;
+    demand(shape_elems(shape, &n) && smelt_dtype_bytes(dtype, n, &bytes) && bytes <= sizeof zeros &&
+               view_bytes(&m->arena, dtype, shape, zeros, bytes, &view, &err) == SMELT_OK &&
+               model_add(m, name, strlen(name), view, "x", 0, &err) == SMELT_OK,
+           "cannot make the model");
+}
+
+/* Hyperparameters of a model of one layer: hidden 32, 4 heads of 8, 2 for keys and values where the family has fewer of them (1 in
+ * Falcon), feed-forward 32, 2 experts, 4 tokens; the rest as the family has it where a configuration says nothing. */
+static void tiny(const smelt_arch *arch, smelt_hparams *hp)
+{
+    static const struct {
+        smelt_hp id;
+        double v;
+    } sizes[] = {{SMELT_HP_LAYERS, 1},  {SMELT_HP_CTX, 6},       {SMELT_HP_EMBD, 32},    {SMELT_HP_FF, 32},
+                 {SMELT_HP_HEADS, 4},   {SMELT_HP_VOCAB, 4},     {SMELT_HP_HEAD_DIM, 8}, {SMELT_HP_EXPERTS, 2},
+                 {SMELT_HP_FF_EXP, 32}, {SMELT_HP_FF_SHARED, 32}};
+    double kv = 4;
+    for (const smelt_hp_rule *r = arch->hp; r->keys; r++) {
+        if (r->absent == HP_DEFAULT && !hp->set[r->hp]) hp->v[r->hp] = r->fallback;
+        hp->set[r->hp] = hp->set[r->hp] || r->absent == HP_DEFAULT;
+        if (r->hp == SMELT_HP_KV_HEADS && r->absent == HP_DEFAULT) kv = 2;
+        if (r->hp == SMELT_HP_KV_HEADS && r->absent == HP_OPTIONAL) kv = 1;
+    }
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        hp->v[sizes[i].id] = sizes[i].v;
+        hp->set[sizes[i].id] = true;
+    }
+    hp->v[SMELT_HP_KV_HEADS] = kv;
+    hp->v[SMELT_HP_QKV] = (4 + 2 * kv) * 8;
+    hp->set[SMELT_HP_KV_HEADS] = hp->set[SMELT_HP_QKV] = true;
+}
+
+/* The checkpoint that the family's rules ask for, in the first layout of each role. */
+static void make_tensors(smelt_model *m, const smelt_arch *arch)
+{
+    smelt_hparams hp = {0};
+    tiny(arch, &hp);
+    for (const smelt_name_rule *r = arch->names; r->hf; r++) {
+        const int when = (int)r->only_if;
+        const bool off = when >= SMELT_HP_NOT ? hp.v[when - SMELT_HP_NOT] != 0 : when && hp.v[when] == 0;
+        const bool later = r->flags & NAME_ALT && arch_rule(arch, r->role) != r;
+        if (r->flags & (NAME_NO_HF | NAME_DROP) || off || later || (r->flags & NAME_UNTIED && hp.v[SMELT_HP_TIED] != 0)) continue;
+        const xf_row *x = &xf_rows[r->x];
+        const bool bias = r->bias_if != SMELT_HP_COUNT && hp.v[r->bias_if] != 0;
+        for (int s = 0; s < (x->n_in ? x->n_in : 2); s++)
+            for (int part = SMELT_PART_WEIGHT; part <= (bias ? SMELT_PART_BIAS : SMELT_PART_WEIGHT); part++) {
+                const char *suffix = x->suffix[0] ? x->suffix[s] : r->flags & NAME_BARE ? "" : part_suffix((smelt_part)part);
+                smelt_shape shape;
+                demand(arch_shape(&hp, r->shape, &shape), "a rule without a shape");
+                if ((part == SMELT_PART_BIAS || (x->suffix[0] && s)) && shape.n > 1) shape.n--;
+                add(m, name_fill(&m->arena, r->hf, 0, s, suffix), x->suffix[0] ? SMELT_DT_U8 : SMELT_DT_F32, &shape);
+            }
+    }
+}
 
 static void ask(const smelt_model *m)
 {
@@ -51,7 +94,7 @@ static void ask(const smelt_model *m)
             uint64_t elems;
             demand(shape_elems(view_shape(view), &elems), "a shape without a size");
             for (uint64_t r = 0; r < view_rows(view) && view_cols(view) <= 64; r++) {
-                float row[64];
+                float row[64]; /* of at most this many elements of four bytes */
                 view_read(view, r, 0, view_cols(view), row);
             }
         }
@@ -64,7 +107,6 @@ static void ask(const smelt_model *m)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const float zeros[16 * 8];
     const smelt_ctx ctx = {.threads = 1};
     smelt_model m;
     smelt_err err = {0};
@@ -72,14 +114,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (smelt_json_parse((const char *)data, size, "the file", &config, &err) != SMELT_OK) return 0;
     model_init(&m);
     m.config = config;
-    for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++) {
-        const smelt_view *view;
-        uint64_t n;
-        demand(shape_elems(&tensors[i].shape, &n) &&
-                   view_bytes(&m.arena, SMELT_DT_F32, &tensors[i].shape, zeros, n * 4, &view, &err) == SMELT_OK &&
-                   model_add(&m, tensors[i].name, strlen(tensors[i].name), view, "x", 0, &err) == SMELT_OK,
-               "cannot make the model");
-    }
+    const char *cls = json_string_value(json_array_get(json_object_get(config, "architectures"), 0));
+    const smelt_arch *arch = cls ? arch_by_class(cls) : NULL;
+    if (arch) make_tensors(&m, arch);
     const smelt_status st = json_is_object(config) ? arch_from_hf(&ctx, &m, &err) : SMELT_E_CORRUPT;
     if (json_is_object(config)) demand(st == SMELT_OK || (err.code == st && err.text[0]), "a refusal without a text");
     if (st == SMELT_OK && m.arch) ask(&m);

@@ -190,6 +190,110 @@ dirs = {
 for name, files in dirs.items():
     put("hf_dir", name, folder(files))
 
+# The other families. Their config.json in the sizes of the model that fuzz/config_json.c makes for each; and of those that fuse or
+# stack tensors, in either layout, directories and GGUF files: (class, config, tensors of a checkpoint, keys and tensors of GGUF).
+sizes = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "vocab_size": 4,
+         "max_position_embeddings": 6}  # fmt: skip
+few = {**sizes, "num_key_value_heads": 2}
+yarn = {"rope_type": "yarn", "factor": 32.0, "beta_fast": 32.0, "beta_slow": 1.0, "truncate": False, "original_max_position_embeddings": 4096}
+families = {
+    "gptj": ("GPTJForCausalLM", {"n_embd": 32, "n_layer": 1, "n_head": 4, "rotary_dim": 8, "n_inner": 32, "vocab_size": 4, "n_positions": 6}),
+    "gptneo": ("GPTNeoForCausalLM", {"hidden_size": 32, "num_layers": 1, "num_heads": 4, "intermediate_size": 32, "vocab_size": 4,
+               "max_position_embeddings": 6, "attention_types": [[["global"], 1]]}),
+    "gptneox": ("GPTNeoXForCausalLM", {**sizes, "rotary_pct": 0.25, "rotary_emb_base": 500, "use_parallel_residual": True}),
+    "mpt": ("MPTForCausalLM", {"d_model": 32, "n_layers": 1, "n_heads": 4, "vocab_size": 4, "max_seq_len": 6, "expansion_ratio": 1, "no_bias": True,
+            "attn_config": {"alibi": True, "alibi_bias_max": 8, "clip_qkv": 6, "attn_type": "multihead_attention", "kv_n_heads": 4, "qk_ln": False}}),
+    "falcon": ("FalconForCausalLM", {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "ffn_hidden_size": 32, "vocab_size": 4,
+               "multi_query": True, "parallel_attn": True, "new_decoder_architecture": False, "num_kv_heads": 4, "alibi": False, "bias": False,
+               "num_ln_in_parallel_attn": None}),
+    "qwen": ("QWenLMHeadModel", {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 32, "vocab_size": 4,
+             "seq_length": 6, "kv_channels": 8, "rotary_emb_base": 10000}),
+    "qwen2": ("Qwen2ForCausalLM", {**few, "rope_parameters": {"rope_theta": 1e6, "rope_type": "default"}}),
+    "qwen3": ("Qwen3ForCausalLM", {**few, "head_dim": 8}),
+    "qwen2moe": ("Qwen2MoeForCausalLM", {**few, "num_experts": 2, "num_experts_per_tok": 1, "moe_intermediate_size": 32,
+                 "shared_expert_intermediate_size": 32}),
+    "qwen3moe": ("Qwen3MoeForCausalLM", {**few, "head_dim": 8, "num_experts": 2, "num_experts_per_tok": 1, "moe_intermediate_size": 32}),
+    "phi2": ("PhiForCausalLM", {**sizes, "partial_rotary_factor": 0.5}),
+    "gpt-oss": ("GptOssForCausalLM", {**few, "head_dim": 8, "num_local_experts": 2, "experts_per_token": 1, "sliding_window": 4,
+                "rope_scaling": yarn}),
+}  # fmt: skip
+for name, (cls, fields) in families.items():
+    put("config_json", name, json.dumps({"architectures": [cls], **fields}).encode())
+
+llama_block = {"input_layernorm.weight": (32,), "post_attention_layernorm.weight": (32,), "self_attn.q_proj.weight": (32, 32),
+               "self_attn.k_proj.weight": (16, 32), "self_attn.v_proj.weight": (16, 32), "self_attn.o_proj.weight": (32, 32)}  # fmt: skip
+llama_ends = {"model.embed_tokens.weight": (4, 32), "model.norm.weight": (32,), "lm_head.weight": (4, 32)}
+
+
+def block(prefix, *parts):
+    return {prefix + k: v for part in parts for k, v in part.items()}
+
+
+qwen3moe = block("model.layers.0.", llama_block, {"self_attn.q_norm.weight": (8,), "self_attn.k_norm.weight": (8,), "mlp.gate.weight": (2, 32)})
+one_each = {f"experts.{e}.{p}_proj.weight": (32, 32) for e in range(2) for p in ("gate", "up", "down")}
+oss = {"self_attn.q_proj.bias": (32,), "self_attn.k_proj.bias": (16,), "self_attn.v_proj.bias": (16,), "self_attn.o_proj.bias": (32,),
+       "self_attn.sinks": (4,), "mlp.router.weight": (2, 32), "mlp.router.bias": (2,), "mlp.experts.gate_up_proj_bias": (2, 64),
+       "mlp.experts.down_proj_bias": (2, 32)}  # fmt: skip
+mx = {"gate_up_proj_blocks": (2, 64, 1, 16), "gate_up_proj_scales": (2, 64, 1), "down_proj_blocks": (2, 32, 1, 16), "down_proj_scales": (2, 32, 1)}
+checkpoints = {
+    "falcon": {"transformer.word_embeddings.weight": (4, 32), "transformer.ln_f.weight": (32,), "transformer.ln_f.bias": (32,),
+               **block("transformer.h.0.", {"input_layernorm.weight": (32,), "input_layernorm.bias": (32,),
+                       "self_attention.query_key_value.weight": (48, 32), "self_attention.dense.weight": (32, 32),
+                       "mlp.dense_h_to_4h.weight": (32, 32), "mlp.dense_4h_to_h.weight": (32, 32)})},
+    "mpt": {"transformer.wte.weight": (4, 32), "transformer.norm_f.weight": (32,),
+            **block("transformer.blocks.0.", {"norm_1.weight": (32,), "norm_2.weight": (32,), "attn.Wqkv.weight": (96, 32),
+                    "attn.out_proj.weight": (32, 32), "ffn.up_proj.weight": (32, 32), "ffn.down_proj.weight": (32, 32)})},
+    "qwen3moe": {**llama_ends, **qwen3moe, **block("model.layers.0.mlp.", one_each)},
+    "qwen3moe-stacked": {**llama_ends, **qwen3moe, **block("model.layers.0.mlp.experts.", {"gate_up_proj": (2, 64, 32), "down_proj": (2, 32, 32)})},
+    "gpt-oss": {**llama_ends, **block("model.layers.0.", llama_block, oss),
+                **block("model.layers.0.mlp.experts.", {"gate_up_proj": (2, 32, 64), "down_proj": (2, 32, 32)})},
+    "gpt-oss-mxfp4": {**llama_ends, **block("model.layers.0.", llama_block, oss), **block("model.layers.0.mlp.experts.", mx)},
+}  # fmt: skip
+for name, shapes in checkpoints.items():
+    cls, fields = families[name.removesuffix("-stacked").removesuffix("-mxfp4")]
+    kinds = {k: torch.uint8 if k.endswith(("_blocks", "_scales")) else torch.bfloat16 for k in shapes}
+    weights = safetensors_save({k: torch.zeros(v, dtype=kinds[k]) for k, v in shapes.items()})
+    put("hf_dir", name, folder({"config.json": {"architectures": [cls], **fields}, "model.safetensors": weights}))
+
+
+def family_gguf(arch, ints, floats, shapes, mxfp4=()):
+    def fill(w):
+        for key, value in {"block_count": 1, "context_length": 6, "embedding_length": 32, "feed_forward_length": 32, "attention.head_count": 4,
+                           **ints}.items():  # fmt: skip
+            w.add_uint32(f"{arch}.{key}", value)
+        for key, value in floats.items():
+            w.add_float32(f"{arch}.{key}", value)
+        w.add_token_list(["a", "b", "ab", "</s>"])
+        for name, shape in shapes.items():
+            w.add_tensor(name, np.zeros(shape, np.float16))
+        for name in mxfp4:
+            w.add_tensor(name, np.zeros((2, 32, 17), np.uint8), raw_dtype=gguf.GGMLQuantizationType.MXFP4)
+
+    return written(fill, arch)
+
+
+ends = {"token_embd.weight": (4, 32), "output_norm.weight": (32,), "output.weight": (4, 32)}
+attention = {"attn_q.weight": (32, 32), "attn_k.weight": (16, 32), "attn_v.weight": (16, 32), "attn_output.weight": (32, 32)}
+expert = ("ffn_gate_exps", "ffn_up_exps", "ffn_down_exps")
+files = {
+    "falcon": family_gguf("falcon", {"attention.head_count_kv": 1}, {"attention.layer_norm_epsilon": 1e-5}, {
+        "token_embd.weight": (4, 32), "output_norm.weight": (32,), "output_norm.bias": (32,),
+        **block("blk.0.", {"attn_norm.weight": (32,), "attn_norm.bias": (32,), "attn_qkv.weight": (48, 32), "attn_output.weight": (32, 32),
+                           "ffn_up.weight": (32, 32), "ffn_down.weight": (32, 32)})}),
+    "qwen3moe": family_gguf("qwen3moe", {"attention.head_count_kv": 2, "expert_count": 2, "expert_used_count": 1, "attention.key_length": 8,
+        "attention.value_length": 8, "expert_feed_forward_length": 32}, {"attention.layer_norm_rms_epsilon": 1e-6}, {**ends,
+        **block("blk.0.", attention, {"attn_norm.weight": (32,), "ffn_norm.weight": (32,), "attn_q_norm.weight": (8,), "attn_k_norm.weight": (8,),
+                "ffn_gate_inp.weight": (2, 32), **{e + ".weight": (2, 32, 32) for e in expert}})}),
+    "gpt-oss": family_gguf("gpt-oss", {"attention.head_count_kv": 2, "expert_count": 2, "expert_used_count": 1, "attention.key_length": 8,
+        "attention.value_length": 8, "expert_feed_forward_length": 32, "attention.sliding_window": 4}, {"attention.layer_norm_rms_epsilon": 1e-5},
+        {**ends, **block("blk.0.", attention, {"attn_norm.weight": (32,), "post_attention_norm.weight": (32,), "attn_q.bias": (32,),
+         "attn_k.bias": (16,), "attn_v.bias": (16,), "attn_output.bias": (32,), "attn_sinks.weight": (4,), "ffn_gate_inp.weight": (2, 32),
+         "ffn_gate_inp.bias": (2,), **{e + ".bias": (2, 32) for e in expert}})}, [f"blk.0.{e}.weight" for e in expert]),
+}  # fmt: skip
+os.remove(TMP)
+for name, data in files.items():
+    put("gguf", name, data)
+
 # Tokenizer directories: byte-level BPE in its spellings, SentencePiece as a model and as JSON, the older files.
 DATA = os.path.join(HERE, "..", "data", "vocab")
 with open(os.path.join(DATA, "spm.model"), "rb") as f:
