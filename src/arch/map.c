@@ -207,6 +207,9 @@ static smelt_status derive(const smelt_arch *arch, const json_t *config, smelt_h
 {
     if (arch->derive) SMELT_TRY(arch->derive(config, hp, err));
     SMELT_TRY(check_hparams(hp, err));
+    for (const smelt_name_rule *r = arch->names; r->hf; r++)
+        if (r->gguf != GGUF_SAME && fmod(hp->v[SMELT_HP_HEAD_DIM], 2) != 0)
+            return smelt_fail(err, SMELT_E_CORRUPT, "RoPE turns pairs, a head of %.0f has none", hp->v[SMELT_HP_HEAD_DIM]);
     hp->v[SMELT_HP_QKV] = (hp->v[SMELT_HP_HEADS] + 2 * hp->v[SMELT_HP_KV_HEADS]) * hp->v[SMELT_HP_HEAD_DIM];
     hp->set[SMELT_HP_QKV] = true;
     /* What was computed has to fit where what was read did. */

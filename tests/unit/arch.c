@@ -201,6 +201,7 @@ static void numbers_that_make_no_sense_are_refused(void **state)
         ", \"rope_scaling\": {\"type\": \"magic\"}",
         ", \"tie_word_embeddings\": 1",
         ", \"head_dim\": 0.5",
+        ", \"num_attention_heads\": 8, \"num_key_value_heads\": 4, \"tie_word_embeddings\": true",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         smelt_model m;

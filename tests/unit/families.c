@@ -689,6 +689,12 @@ static void misfits_are_listed_for_every_family(void **state)
     refused(QWEN2, "", "model.layers.2.self_attn.o_proj.weight 8 8", "unexpected: model.layers.2.self_attn.o_proj.weight");
 }
 
+#define KV_ROWS(n) \
+    "-model.layers.%d.self_attn.k_proj.weight;-model.layers.%d.self_attn.v_proj.weight;-model.layers.%d.self_attn.k_proj.bias;" \
+    "-model.layers.%d.self_attn.v_proj.bias;model.layers.%d.self_attn.k_proj.weight " n \
+    " 8;model.layers.%d.self_attn.v_proj.weight " n " 8;model.layers.%d.self_attn.k_proj.bias " n \
+    ";model.layers.%d.self_attn.v_proj.bias " n
+
 static double seconds(void)
 {
     struct timespec t;
@@ -757,6 +763,11 @@ static void hostile_numbers_are_refused_at_once(void **state)
     const double start = seconds();
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         refused(bad[i].id, bad[i].extra, "", "");
+    /* Where no tensor contradicts the number. */
+    refused(QWEN2MOE, "\"num_experts\": 2000000000", OLD_EXPERTS, "missing: model.layers.0.mlp.experts.0.gate_proj.weight");
+    refused(QWEN3MOE, "\"num_experts\": 4294967295", OLD_EXPERTS, "25769803770 missing");
+    refused(QWEN2, "\"num_key_value_heads\": 3", KV_ROWS("6"), "4 attention heads cannot share 3 key/value heads");
+    refused(QWEN2, "\"num_key_value_heads\": 8", KV_ROWS("16"), "4 attention heads cannot share 8 key/value heads");
     /* Far below what one walk through 4e9 experts or layers takes, far above what these need. */
     assert_true(seconds() - start < 20);
 }
