@@ -20,9 +20,8 @@ smelt_status hf_tokenizer_read(const smelt_ctx *ctx, const char *path, hf_tokeni
 void hf_tokenizer_free(hf_tokenizer *t);
 
 /* A SentencePiece model as a description; texts are BORROWED from `data`. The control tokens' texts are text for it. */
-smelt_status spm_desc(smelt_arena *arena, const void *data, size_t size, smelt_tok_desc *out, smelt_err *err);
+smelt_status spm_desc(smelt_arena *arena, const void *data, size_t size, smelt_tok_desc *d, smelt_err *err);
 /* A tiktoken file. `name` tells the pattern and the special tokens: qwen.tiktoken, o200k_base.tiktoken, o200k_harmony.tiktoken. */
-smelt_status tiktoken_desc(smelt_arena *arena, const char *name, const char *data, size_t size, smelt_tok_desc *out,
-                           smelt_err *err);
+smelt_status tiktoken_desc(smelt_arena *arena, const char *name, const char *data, size_t size, smelt_tok_desc *d, smelt_err *err);
 
 #endif
