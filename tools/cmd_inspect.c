@@ -41,12 +41,16 @@ static totals count(const smelt_model *m)
     const smelt_tensor *list = listed(m, &all);
     for (size_t i = 0; i < all; i++) {
         const smelt_tensor *s = &list[i];
-        uint64_t n, bytes = view_bytes_total(s->view);
-        if (!s->file || !shape_elems(&s->shape, &n)) continue; /* computed tensors are in no file */
-        t.params += n;
+        uint64_t bytes = view_bytes_total(s->view);
+        if (!s->file) continue; /* computed tensors are in no file */
         t.bytes += bytes;
         t.n[s->dtype]++;
         t.type_bytes[s->dtype] += bytes;
+    }
+    /* A family knows that buffers are no parameters and that a byte of codes holds two. */
+    for (size_t i = 0; i < m->n_tensors; i++) {
+        uint64_t n;
+        if (m->tensors[i].file && shape_elems(&m->tensors[i].shape, &n)) t.params += n;
     }
     return t;
 }
