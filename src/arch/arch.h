@@ -81,6 +81,7 @@ enum { SMELT_HP_NOT = 1000 };
 
 typedef struct smelt_arch {
     const char *name;             /* GGUF's general.architecture */
+    const char *stands_for;       /* published models, for people */
     const char *hf_classes;       /* config.json's architectures[0], '|' between; the first is what writers use */
     const char *model_type;       /* config.json's model_type */
     const char *prefix;           /* beginning of Hugging Face names that older or bare checkpoints leave out; may be NULL */

@@ -44,6 +44,7 @@ static const smelt_hp keys[] = {H(LAYERS), H(CTX),       H(EMBD),  H(FF),       
 
 const smelt_arch smelt_arch_gptj = {
     .name = "gptj",
+    .stands_for = "GPT-J 6B",
     .hf_classes = "GPTJForCausalLM",
     .model_type = "gptj",
     .prefix = "transformer.",

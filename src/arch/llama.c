@@ -20,6 +20,7 @@ static const smelt_hp_rule hp[] = {
 
 const smelt_arch smelt_arch_llama = {
     .name = "llama",
+    .stands_for = "LLaMA 1 to 3, OpenLLaMA, Yi, SmolLM2",
     .hf_classes = "LlamaForCausalLM|LLaMAForCausalLM|LlamaModel|YiForCausalLM",
     .model_type = "llama",
     .prefix = "model.",

@@ -13,6 +13,7 @@ static const smelt_hp_rule hp[] = {
 
 const smelt_arch smelt_arch_mistral = {
     .name = "llama",
+    .stands_for = "Mistral 7B",
     .hf_classes = "MistralForCausalLM",
     .model_type = "mistral",
     .prefix = "model.",

@@ -84,6 +84,7 @@ static int to_config(const smelt_hparams *h, json_t *config)
 
 const smelt_arch smelt_arch_mpt = {
     .name = "mpt",
+    .stands_for = "MPT 7B, 30B",
     .hf_classes = "MptForCausalLM|MPTForCausalLM",
     .model_type = "mpt",
     .prefix = "transformer.",

@@ -50,6 +50,7 @@ static smelt_status derive(const json_t *config, smelt_hparams *h, smelt_err *er
 
 const smelt_arch smelt_arch_phi2 = {
     .name = "phi2",
+    .stands_for = "Phi-1, Phi-1.5, Phi-2",
     .hf_classes = "PhiForCausalLM",
     .model_type = "phi",
     .prefix = "model.",

@@ -43,6 +43,7 @@ static const smelt_hp keys[] = {H(LAYERS),    H(CTX),     H(EMBD),   H(FF),     
 
 const smelt_arch smelt_arch_qwen = {
     .name = "qwen",
+    .stands_for = "Qwen 1",
     .hf_classes = "QWenLMHeadModel",
     .model_type = "qwen",
     .prefix = "transformer.",

@@ -24,6 +24,7 @@ static const smelt_hp keys[] = {H(LAYERS),         H(CTX),         H(EMBD),     
 
 const smelt_arch smelt_arch_qwen2 = {
     .name = "qwen2",
+    .stands_for = "Qwen 1.5, 2, 2.5",
     .hf_classes = "Qwen2ForCausalLM|Qwen2Model",
     .model_type = "qwen2",
     .prefix = "model.",

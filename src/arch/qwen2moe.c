@@ -33,6 +33,7 @@ static const smelt_hp keys[] = {
 
 const smelt_arch smelt_arch_qwen2moe = {
     .name = "qwen2moe",
+    .stands_for = "Qwen 1.5 MoE, Qwen 2 MoE",
     .hf_classes = "Qwen2MoeForCausalLM",
     .model_type = "qwen2_moe",
     .prefix = "model.",

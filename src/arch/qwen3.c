@@ -26,6 +26,7 @@ static const smelt_hp keys[] = {H(LAYERS),         H(CTX),         H(EMBD),     
 
 const smelt_arch smelt_arch_qwen3 = {
     .name = "qwen3",
+    .stands_for = "Qwen 3",
     .hf_classes = "Qwen3ForCausalLM|Qwen3Model",
     .model_type = "qwen3",
     .prefix = "model.",

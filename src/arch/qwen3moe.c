@@ -29,6 +29,7 @@ static const smelt_hp keys[] = {
 
 const smelt_arch smelt_arch_qwen3moe = {
     .name = "qwen3moe",
+    .stands_for = "Qwen 3 MoE",
     .hf_classes = "Qwen3MoeForCausalLM",
     .model_type = "qwen3_moe",
     .prefix = "model.",
