@@ -79,12 +79,11 @@ static int printed(void)
 static int run(const command *c, int argc, char **argv)
 {
     smelt_err err = {0};
-    int n;
-    bool help;
+    int n = 0;
+    bool help = false;
     void *opts = calloc(1, c->opts_size ? c->opts_size : 1);
     const char **operand = calloc((size_t)argc + 1, sizeof *operand);
-    if (!opts || !operand) return complain(&err, smelt_oom(&err));
-    smelt_status st = opts_parse(c, argc, argv, opts, operand, &n, &help, &err);
+    smelt_status st = opts && operand ? opts_parse(c, argc, argv, opts, operand, &n, &help, &err) : smelt_oom(&err);
     if (st == SMELT_OK && help)
         command_usage(c);
     else if (st == SMELT_OK)

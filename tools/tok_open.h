@@ -13,7 +13,7 @@ typedef struct tok_source {
 } tok_source;
 
 /* Opens a directory, a tokenizer file or a model that holds a vocabulary. NEW: tok_source_close, also after an error. */
-smelt_status tok_source_open(const char *path, tok_source *out, smelt_err *err);
+smelt_status tok_source_open(const char *path, tok_source *s, smelt_err *err);
 void tok_source_close(tok_source *s);
 
 #endif

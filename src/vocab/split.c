@@ -15,9 +15,9 @@ typedef struct span {
     bool match;
 } span;
 
-static void put_span(smelt_tok_state *s, size_t start, size_t end, bool match)
+static void put_span(smelt_tok_state *s, size_t from, size_t to, bool match)
 {
-    span m = {(uint32_t)start, (uint32_t)end, match};
+    span m = {(uint32_t)from, (uint32_t)to, match};
     buf_put(&s->match, &m, sizeof m);
 }
 

@@ -167,7 +167,7 @@ smelt_status tok_text_done(smelt_tok_state *s, smelt_err *err);
 /* split.c: cuts s->cur into s->piece[0], an array of tok_piece. */
 smelt_status tok_split(const smelt_tok *t, smelt_tok_state *s, smelt_err *err);
 /* The pattern that a step needs; NULL: none. */
-smelt_status tok_stage_compile(tok_stage *stage, smelt_err *err);
+smelt_status tok_stage_compile(tok_stage *g, smelt_err *err);
 smelt_status tok_stages_compile(smelt_arena *arena, const smelt_tok_steps *steps, tok_stages *out, smelt_err *err);
 
 /* bpe.c */

@@ -86,7 +86,7 @@ static smelt_status index_tokens(smelt_tok *t, smelt_err *err)
         /* Control tokens of a SentencePiece model are no text. */
         bool is_text = d->model == SMELT_TOK_MERGES || !d->type || type_of(t, i) == SMELT_TOKEN_NORMAL ||
                        type_of(t, i) == SMELT_TOKEN_USER || type_of(t, i) == SMELT_TOKEN_UNUSED;
-        if (!t->raw[i].p || !t->raw[i].n || !is_text) continue;
+        if (!s.p || !t->raw[i].p || !t->raw[i].n || !is_text) continue;
         if (!strmap_add(&t->ids, t->raw[i].p, t->raw[i].n, i, &added)) return smelt_oom(err);
         if (t->bytes || !added) continue;
         size_t len;

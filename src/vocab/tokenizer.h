@@ -142,14 +142,14 @@ enum {
 smelt_status tok_encode(const smelt_tok *tok, smelt_tok_state *state, const char *text, size_t n, unsigned flags, smelt_buf *ids,
                         smelt_err *err);
 /* Appends the text of ids: the bytes that the tokens stand for, which need not be UTF-8. E_USAGE for an id that does not exist. */
-smelt_status tok_decode(const smelt_tok *tok, const int32_t *ids, size_t n, unsigned flags, smelt_buf *text, smelt_err *err);
+smelt_status tok_decode(const smelt_tok *t, const int32_t *ids, size_t n, unsigned flags, smelt_buf *out, smelt_err *err);
 size_t tok_count(const smelt_tok *tok);
 /* A token as its vocabulary spells it. BORROWED; p is NULL for ids that do not exist. */
 smelt_str tok_text(const smelt_tok *tok, int64_t id);
 
 /* The description of a vocabulary: what its kind and its `pre` row say. With `normalize`, texts are normalised as the row says, as
  * the original tokenizer does; without, they are not, as no reader of GGUF does. E_UNSUPPORTED for a pre-tokenizer whose way of
- * cutting text is not known. `vocab` must outlive the description. */
-smelt_status tok_desc_from_vocab(smelt_arena *arena, const smelt_vocab *vocab, bool normalize, smelt_tok_desc *out, smelt_err *err);
+ * cutting text is not known. `v` must outlive the description. */
+smelt_status tok_desc_from_vocab(smelt_arena *arena, const smelt_vocab *v, bool normalize, smelt_tok_desc *d, smelt_err *err);
 
 #endif
