@@ -1,3 +1,4 @@
+#include <stdlib.h>
 #include <utf8proc.h>
 
 #include "vocab/tok_internal.h"
@@ -12,7 +13,7 @@ smelt_status tok_text_done(smelt_tok_state *s, smelt_err *err)
 {
     smelt_buf done = s->text[1];
     if (done.failed) return smelt_oom(err);
-    if (done.size > INT32_MAX) return smelt_fail(err, SMELT_E_LIMIT, "the text grows beyond 2 GiB");
+    if (done.size > s->most) return smelt_fail(err, SMELT_E_LIMIT, "normalising makes more than %zu bytes of the text", s->most);
     s->text[1] = s->text[0];
     s->text[0] = done;
     s->cur = done.data ? (const char *)done.data : "";
@@ -29,27 +30,80 @@ static bool is_ascii(const char *p, size_t n)
     return true;
 }
 
-/* utf8proc decomposes a text as a whole, in an array of characters; one that is all ASCII stays as it is. */
+typedef struct mark {
+    uint32_t class, at;
+    utf8proc_int32_t c;
+} mark;
+
+static int by_class(const void *a, const void *b)
+{
+    const mark *x = a, *y = b;
+    return x->class != y->class ? (x->class > y->class) - (x->class < y->class) : (x->at > y->at) - (x->at < y->at);
+}
+
+/* Canonical order: each run of marks by their combining class, equal ones as they stand. Ours, since utf8proc's takes quadratic time
+ * for a long run. */
+static bool order_marks(utf8proc_int32_t *c, size_t n)
+{
+    smelt_buf run = {0};
+    for (size_t i = 0; i < n && !run.failed; i++) {
+        run.size = 0;
+        size_t from = i;
+        bool sorted = true;
+        uint32_t before = 0;
+        for (; i < n; i++) {
+            uint32_t class = c[i] < 0x300 ? 0 : (uint32_t)utf8proc_get_property(c[i])->combining_class;
+            if (!class || uni_young_mark((uint32_t)c[i])) break;
+            mark m = {class, (uint32_t)i, c[i]};
+            sorted = sorted && class >= before;
+            before = class;
+            buf_put(&run, &m, sizeof m);
+        }
+        if (sorted || run.failed) continue;
+        mark *m = (mark *)(void *)run.data;
+        qsort(m, run.size / sizeof *m, sizeof *m, by_class);
+        for (size_t k = 0; k < run.size / sizeof *m; k++)
+            c[from + k] = m[k].c;
+    }
+    bool ok = !run.failed;
+    buf_free(&run);
+    return ok;
+}
+
+/* A text that is all ASCII stays as it is. */
 static smelt_status unicode_form(smelt_tok_state *s, utf8proc_option_t options, smelt_err *err)
 {
+    enum { MOST = 32 }; /* characters that one decomposes into; the longest known has 18 */
     if (is_ascii(s->cur, s->n)) return SMELT_OK;
     smelt_buf chars = {0};
-    const utf8proc_uint8_t *in = (const utf8proc_uint8_t *)s->cur;
-    utf8proc_ssize_t n = utf8proc_decompose(in, (utf8proc_ssize_t)s->n, NULL, 0, options);
-    if (n < 0) return smelt_fail(err, SMELT_E_LIMIT, "normalising the text: %s", utf8proc_errmsg(n));
-    buf_zeros(&chars, ((size_t)n + 1) * sizeof(utf8proc_int32_t));
-    if (chars.failed) {
+    smelt_buf *out = tok_text_next(s);
+    for (size_t i = 0, len; i < s->n; i += len) {
+        utf8proc_int32_t parts[MOST];
+        int boundary = 0;
+        utf8proc_int32_t c = (utf8proc_int32_t)utf8_next(s->cur + i, &len);
+        utf8proc_ssize_t n = utf8proc_decompose_char(c, parts, MOST, options, &boundary);
+        buf_put(&chars, n >= 0 && n <= MOST ? parts : &c, sizeof c * (n >= 0 && n <= MOST ? (size_t)n : 1));
+    }
+    size_t n = chars.size / sizeof(utf8proc_int32_t);
+    buf_zeros(&chars, sizeof(utf8proc_int32_t)); /* utf8proc wants room for a terminator */
+    utf8proc_int32_t *c = (utf8proc_int32_t *)(void *)chars.data;
+    if (chars.failed || !order_marks(c, n)) {
         buf_free(&chars);
         return smelt_oom(err);
     }
-    utf8proc_int32_t *c = (utf8proc_int32_t *)(void *)chars.data;
-    n = utf8proc_decompose(in, (utf8proc_ssize_t)s->n, c, n, options);
-    if (n > 0) n = utf8proc_normalize_utf32(c, n, options);
-    smelt_buf *out = tok_text_next(s);
-    for (utf8proc_ssize_t i = 0; i < n; i++)
-        utf8_put(out, (uint32_t)c[i]);
+    smelt_status st = SMELT_OK;
+    for (size_t i = 0, end; i < n && st == SMELT_OK; i = end) {
+        /* Nothing is joined across a mark without a class. */
+        end = i + 1;
+        while (!uni_young_mark((uint32_t)c[i]) && end < n && !uni_young_mark((uint32_t)c[end]))
+            end++;
+        utf8proc_ssize_t left = utf8proc_normalize_utf32(c + i, (utf8proc_ssize_t)(end - i), options);
+        if (left < 0) st = smelt_fail(err, SMELT_E_LIMIT, "normalising the text: %s", utf8proc_errmsg(left));
+        for (utf8proc_ssize_t k = 0; k < left; k++)
+            utf8_put(out, (uint32_t)c[i + (size_t)k]);
+    }
     buf_free(&chars);
-    return n < 0 ? smelt_fail(err, SMELT_E_LIMIT, "normalising the text: %s", utf8proc_errmsg(n)) : tok_text_done(s, err);
+    return st == SMELT_OK ? tok_text_done(s, err) : st;
 }
 
 static smelt_status nfc(const tok_stage *g, smelt_tok_state *s, smelt_err *err)
@@ -118,7 +172,7 @@ static smelt_status replace(const tok_stage *g, smelt_tok_state *s, smelt_err *e
     if (!a.n || !s->n) return SMELT_OK;
     smelt_buf *out = tok_text_next(s);
     const char *p = s->cur, *end = p + s->n;
-    while (p < end) {
+    while (p < end && out->size <= s->most) {
         const char *at = memmem(p, (size_t)(end - p), a.p, a.n);
         if (!at) break;
         buf_put(out, p, (size_t)(at - p));
@@ -134,7 +188,7 @@ static smelt_status replace_re(const tok_stage *g, smelt_tok_state *s, smelt_err
     smelt_buf *out = tok_text_next(s);
     smelt_status st = SMELT_OK;
     size_t done = 0, at = 0, start, end;
-    while (at <= s->n && regex_find(g->re, s->matcher, s->cur, s->n, at, &start, &end, &st, err)) {
+    while (at <= s->n && out->size <= s->most && regex_find(g->re, s->matcher, s->cur, s->n, at, &start, &end, &st, err)) {
         buf_put(out, s->cur + done, start - done);
         buf_put(out, g->step.b.p, g->step.b.n);
         done = at = end;
@@ -229,7 +283,7 @@ static smelt_status sentence(const tok_stage *g, smelt_tok_state *s, smelt_err *
     bool prefix = step->y && (!step->n || s->at_start);
     if (prefix && !step->m) buf_put(out, lower_eighth, 3);
     bool behind_space = step->x;
-    while (p < end) {
+    while (p < end && out->size <= s->most) {
         p += sentence_char(s->tok, step->a, p, (size_t)(end - p), &to);
         while (behind_space && to.n && *to.p == ' ') {
             to.p++;

@@ -193,7 +193,7 @@ static smelt_status step_metaspace(const tok_stage *g, smelt_tok_state *s, bool 
         bool has = text[0] == ' ' || (p[i].n >= r.n && memcmp(text, r.p, r.n) == 0);
         bool first = g->step.scheme == SMELT_TOK_FIRST && s->at_start && i == 0 && p[i].at == 0;
         if (!has && (g->step.scheme == SMELT_TOK_ALWAYS || first)) buf_put(out, r.p, r.n);
-        for (size_t k = 0; k < p[i].n;) {
+        for (size_t k = 0; k < p[i].n && out->size <= s->most;) {
             bool is_mark = p[i].n - k >= r.n && memcmp(text + k, r.p, r.n) == 0;
             if (g->step.x && (text[k] == ' ' || is_mark)) { /* a piece begins with each mark */
                 put_text(s, out, from);

@@ -33,6 +33,8 @@ size_t utf8_before(const char *p, size_t at);
 void utf8_put(smelt_buf *out, uint32_t c);
 bool uni_space(uint32_t c); /* White_Space */
 bool uni_word(uint32_t c);  /* \w: alphabetic, marks, decimal digits, connectors, joiners */
+/* A mark without a combining class, since it is younger than what the `tokenizers` package normalises by. */
+bool uni_young_mark(uint32_t c);
 /* Ranges of characters whose category, or group of categories ("L", "Lu"), came with Unicode 15 and 16, appended as the inside of
  * a class: the regular expression library may be older. */
 void uni_new_ranges(smelt_buf *out, const char *category, size_t n);
@@ -153,6 +155,7 @@ struct smelt_tok_state {
     smelt_arena arena; /* of the cache */
     const char *cur;   /* current text and its size */
     size_t n;
+    size_t most;       /* bytes that steps may make of the text */
     bool at_start;     /* the stretch begins where the text begins */
     bool behind_added; /* ... or behind an added token */
     bool last_unk;     /* the last id that this stretch gave is unk */
@@ -160,7 +163,8 @@ struct smelt_tok_state {
 
 /* normalize.c: runs the steps over s->cur. */
 smelt_status tok_normalize(const tok_stages *stages, smelt_tok_state *s, smelt_err *err);
-/* A buffer to write the next text into, empty; tok_text_done makes it the current one. */
+/* A buffer to write the next text into, empty; tok_text_done makes it the current one. E_LIMIT when it grows beyond s->most: who
+ * writes in a loop may stop there. */
 smelt_buf *tok_text_next(smelt_tok_state *s);
 smelt_status tok_text_done(smelt_tok_state *s, smelt_err *err);
 

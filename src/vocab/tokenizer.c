@@ -1,6 +1,6 @@
 #include "vocab/tok_internal.h"
 
-enum { LONGEST_TOKEN = 1024 };
+enum { LONGEST_TOKEN = 1024, LONGEST_INSERT = 1024, GROWTH = 64, GROWTH_FREE = 1 << 20 };
 
 smelt_tok_step *tok_step(smelt_arena *arena, smelt_tok_steps *steps, smelt_tok_op op)
 {
@@ -166,9 +166,14 @@ static smelt_status index_added(smelt_tok *t, smelt_tok_state *s, bool normalize
 static smelt_status check_steps(const smelt_tok_steps *steps, smelt_tok_op first, smelt_tok_op end, const char *what,
                                 smelt_err *err)
 {
-    for (size_t i = 0; i < steps->n; i++)
+    for (size_t i = 0; i < steps->n; i++) {
+        bool inserts = steps->step[i].op == SMELT_TOK_PREPEND || steps->step[i].op == SMELT_TOK_METASPACE;
+        if (steps->step[i].b.n > LONGEST_INSERT || (inserts && steps->step[i].a.n > LONGEST_INSERT))
+            return smelt_fail(err, SMELT_E_LIMIT, "step %zu of the %s inserts a text of more than %d bytes", i, what,
+                              LONGEST_INSERT);
         if (steps->step[i].op < first || steps->step[i].op >= end)
             return smelt_fail(err, SMELT_E_UNSUPPORTED, "step %zu of the %s is not one of its kind", i, what);
+    }
     return SMELT_OK;
 }
 
@@ -236,7 +241,7 @@ smelt_status tok_state_new(const smelt_tok *t, smelt_tok_state **out, smelt_err 
     smelt_arena arena = {0};
     smelt_tok_state *s = arena_calloc(&arena, 1, sizeof *s);
     if (!s) return smelt_oom(err);
-    *s = (smelt_tok_state){.tok = t, .matcher = matcher_new(), .arena = arena, .cur = ""};
+    *s = (smelt_tok_state){.tok = t, .matcher = matcher_new(), .arena = arena, .cur = "", .most = GROWTH_FREE};
     s->cache = arena_calloc(&s->arena, CACHE_SLOTS, sizeof *s->cache);
     if (t->split) buf_zeros(&s->unused, t->d.n * sizeof(uint64_t));
     if (!s->matcher || !s->cache || s->unused.failed) {
@@ -343,9 +348,9 @@ static smelt_status cut_added(const smelt_tok *t, smelt_tok_state *s, const tok_
             if (!uni_space(utf8_next(text + at, &len))) break;
             start = at;
         }
+        if (a->rstrip && end < done) end = done; /* that far it is white space, as the token before has seen */
         while (a->rstrip && end < n && uni_space(utf8_next(text + end, &len)))
             end += len;
-        if (start < done) start = done;
         if (start > done) {
             s->cur = text + done;
             s->n = start - done;
@@ -461,6 +466,7 @@ smelt_status tok_encode(const smelt_tok *t, smelt_tok_state *s, const char *text
                         smelt_err *err)
 {
     if (n > INT32_MAX) return smelt_fail(err, SMELT_E_LIMIT, "the text has %zu bytes, less than 2 GiB are accepted", n);
+    s->most = n < (INT32_MAX - GROWTH_FREE) / GROWTH ? n * GROWTH + GROWTH_FREE : INT32_MAX;
     if (flags & SMELT_TOK_ADD_SPECIAL) buf_put(ids, t->d.before, t->d.n_before * sizeof *t->d.before);
     smelt_status st = encode_text(t, s, n ? text : "", n, flags, ids, err);
     s->cur = "";

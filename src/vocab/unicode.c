@@ -51,7 +51,6 @@ static const struct {
 } fresh[] = {
 #define SMELT_UNICODE_NEW(first, last, category) {(first), (last), category},
 #include "vocab/unicode.def"
-#undef SMELT_UNICODE_NEW
 };
 
 void uni_new_ranges(smelt_buf *out, const char *category, size_t n)
@@ -59,6 +58,17 @@ void uni_new_ranges(smelt_buf *out, const char *category, size_t n)
     if (n < 1 || n > 2) return;
     for (size_t i = 0; i < sizeof fresh / sizeof *fresh; i++)
         if (memcmp(fresh[i].category, category, n) == 0) buf_printf(out, "\\x{%x}-\\x{%x}", fresh[i].first, fresh[i].last);
+}
+
+bool uni_young_mark(uint32_t c)
+{
+    static const uint32_t marks[][2] = {
+#define SMELT_MARK_NEW(first, last) {(first), (last)},
+#include "vocab/unicode.def"
+    };
+    for (size_t i = 0; c >= marks[0][0] && i < sizeof marks / sizeof *marks; i++)
+        if (c >= marks[i][0] && c <= marks[i][1]) return true;
+    return false;
 }
 
 bool uni_word(uint32_t c)

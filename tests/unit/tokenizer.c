@@ -103,6 +103,34 @@ static void a_long_piece_is_merged_like_a_short_one(void **state)
     drop(&f);
 }
 
+static void a_pair_that_has_changed_is_not_merged_by_its_old_rank(void **state)
+{
+    (void)state;
+    fixture f;
+    char text[404];
+    assert_int_equal(
+        make(&f, "{" BYTES ",\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"c\":2,\"d\":3,\"bc\":4,\"ab\":5,\"bcd\":6,"
+                 "\"abc\":7,\"aa\":8},\"merges\":[[\"b\",\"c\"],[\"a\",\"b\"],[\"bc\",\"d\"],[\"a\",\"bc\"],[\"a\",\"a\"]]}}"),
+        SMELT_OK);
+    assert_string_equal(IDS(&f, "abcd"), "0 6");
+    assert_string_equal(IDS(&f, "aaa"), "8 0"); /* the leftmost of equals */
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = "abcd"[i % 4];
+    smelt_buf ids = {0};
+    assert_int_equal(tok_encode(f.tok, f.state, text, sizeof text, 0, &ids, &f.err), SMELT_OK);
+    assert_int_equal(ids.size / 4, 202);
+    for (size_t i = 0; i < 202; i++)
+        assert_int_equal(((const int32_t *)(const void *)ids.data)[i], i % 2 ? 6 : 0);
+    ids.size = 0;
+    memset(text, 'a', 101);
+    assert_int_equal(tok_encode(f.tok, f.state, text, 101, 0, &ids, &f.err), SMELT_OK);
+    assert_int_equal(ids.size / 4, 51);
+    for (size_t i = 0; i < 51; i++)
+        assert_int_equal(((const int32_t *)(const void *)ids.data)[i], i < 50 ? 8 : 0);
+    buf_free(&ids);
+    drop(&f);
+}
+
 static void bytes_that_are_no_utf8_come_back_from_a_byte_level_tokenizer(void **state)
 {
     (void)state;
@@ -123,6 +151,7 @@ static void added_tokens_take_spaces_and_stand_alone_as_they_say(void **state)
         SMELT_OK);
     assert_string_equal(IDS(&f, "a <x> \n b"), "0 12 1");
     assert_string_equal(IDS(&f, "a<x"), "0 13");
+    assert_string_equal(IDS(&f, "<x>  <x>"), "12 12"); /* both want the spaces */
     assert_string_equal(IDS(&f, "bb abb bb"), "14 3 4 1 3 14");
     assert_string_equal(encode(&f, "<x>a", 4, SMELT_TOK_LITERAL), "0"); /* <, x and > have no tokens and no unk */
     drop(&f);
@@ -214,6 +243,7 @@ static void classes_are_those_of_unicode_16(void **state)
         {"[a[bc]d]", "abcd", ""},   /* a class inside a class */
         {"x{1,2}+y", "xxxxy", ""},  /* {1,2}+ repeats; it is not possessive */
         {"a$", "a\nb", "0 0"},      /* $ is the end of a line */
+        {".", "\r", ""},
         {"9\\\\b", "9\xCC\xB8", "0 0"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -260,9 +290,12 @@ static void a_megabyte_of_one_letter_takes_no_minutes(void **state)
 {
     (void)state;
     enum { N = 1 << 20 };
-    static const char *const units[] = {"a", " ", "\n", "ab", "\xC3\xA9", "\xFF", "1", "<x"};
+    /* the last ones: marks that canonical order moves */
+    static const char *const units[] = {
+        "a", " ", "\n", "ab", "\xC3\xA9", "\xFF", "1", "<x", "\xCC\x81\xCC\xA7", "\xCC\xA7\xCC\x81\xCC\x9B"};
     fixture f;
-    assert_int_equal(make(&f, "{\"added_tokens\":[" TOKEN(12, "<x>", "") "]," BYTES "," ABC "}"), SMELT_OK);
+    assert_int_equal(make(&f, "{\"added_tokens\":[" TOKEN(12, "<x>", "") "],\"normalizer\":{\"type\":\"NFC\"}," BYTES "," ABC "}"),
+                     SMELT_OK);
     smelt_buf text = {0};
     time_t start = time(NULL);
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
@@ -274,6 +307,27 @@ static void a_megabyte_of_one_letter_takes_no_minutes(void **state)
     }
     assert_true(time(NULL) - start < 30);
     buf_free(&text);
+    drop(&f);
+}
+
+static void a_text_cannot_be_made_to_grow_without_end(void **state)
+{
+    (void)state;
+    char many[1001], step[1200], json[4096];
+    memset(many, 'a', 1000);
+    many[1000] = 0;
+    snprintf(step, sizeof step, "{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"},\"content\":\"%s\"}", many);
+    snprintf(json, sizeof json, "{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[%s,%s,%s]}," BYTES "," ABC "}", step, step,
+             step);
+    fixture f;
+    smelt_buf ids = {0};
+    assert_int_equal(make(&f, json), SMELT_OK);
+    assert_int_equal(tok_encode(f.tok, f.state, "b", 1, 0, &ids, &f.err), SMELT_OK);
+    assert_int_equal(tok_encode(f.tok, f.state, "a", 1, 0, &ids, &f.err), SMELT_E_LIMIT);
+    f.err = (smelt_err){0};
+    assert_int_equal(tok_encode(f.tok, f.state, "b", 1, 0, &ids, &f.err), SMELT_OK); /* and goes on working */
+    assert_int_equal(ids.size, 8);
+    buf_free(&ids);
     drop(&f);
 }
 
@@ -303,6 +357,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(merges_go_by_rank_and_from_the_left),
         cmocka_unit_test(a_long_piece_is_merged_like_a_short_one),
+        cmocka_unit_test(a_pair_that_has_changed_is_not_merged_by_its_old_rank),
         cmocka_unit_test(bytes_that_are_no_utf8_come_back_from_a_byte_level_tokenizer),
         cmocka_unit_test(added_tokens_take_spaces_and_stand_alone_as_they_say),
         cmocka_unit_test(normalised_tokens_are_found_in_normalised_text),
@@ -312,6 +367,7 @@ int main(void)
         cmocka_unit_test(classes_are_those_of_unicode_16),
         cmocka_unit_test(what_contradicts_itself_is_refused),
         cmocka_unit_test(a_megabyte_of_one_letter_takes_no_minutes),
+        cmocka_unit_test(a_text_cannot_be_made_to_grow_without_end),
         cmocka_unit_test(a_tiktoken_file_is_read_by_its_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
