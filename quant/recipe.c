@@ -213,6 +213,11 @@ static overview look(const smelt_model *m)
         if (n.role == SMELT_R_ATTN_Q && n.matrix) q = t->shape.dim[0];
         if (n.role == SMELT_R_ATTN_K && n.matrix) k = t->shape.dim[0];
     }
+    /* Where they are one matrix, the configuration says it. */
+    if (!k && m->arch) {
+        q = hp_u64(&m->hp, SMELT_HP_HEADS);
+        k = hp_u64(&m->hp, SMELT_HP_KV_HEADS);
+    }
     o.gqa = k ? q / k : 1;
     return o;
 }

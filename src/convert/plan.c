@@ -10,6 +10,7 @@ smelt_status plan_open(const smelt_ctx *ctx, smelt_model *src, const smelt_forma
     model_init(&plan->out);
     /* Types are chosen by the family's rules, unless a GGUF file has chosen before. */
     plan->out.arch = src->arch;
+    plan->out.hp = src->hp;
     plan->out.meta_complete = src->meta_complete;
     SMELT_TRY(format->project(ctx, src, &plan->out, err));
     plan->types = arena_calloc(&plan->out.arena, plan->out.n_tensors, sizeof *plan->types);

@@ -132,3 +132,12 @@ def test_quantised_is_llama_quantizes(smelt, made, llama_quantize, tmp_path, nam
     llama_quantize(made.gguf(name), tmp_path / "theirs.gguf", mix)
     smelt("quantize", made.gguf(name), tmp_path / "ours.gguf", mix, "--quiet", check=True)
     assert_same_gguf(tmp_path / "ours.gguf", tmp_path / "theirs.gguf")
+
+
+# Falcon has rules of its own, and experts are a class of theirs only in some mixes.
+@pytest.mark.parametrize("mix", ["Q4_0", "Q2_K", "Q3_K_S", "Q3_K_M", "Q3_K_L", "Q4_K_S", "Q5_K_M", "Q6_K", "IQ4_XS"])
+@pytest.mark.parametrize("name", ["falcon-40b-like", "falcon-7b-like", "qwen3-moe-now", "pythia-like"])
+def test_every_mix_is_llama_quantizes(smelt, made, llama_quantize, tmp_path, name, mix):
+    llama_quantize(made.gguf(name), tmp_path / "theirs.gguf", mix)
+    smelt("quantize", made.gguf(name), tmp_path / "ours.gguf", mix, "--quiet", check=True)
+    assert_same_gguf(tmp_path / "ours.gguf", tmp_path / "theirs.gguf")
