@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-torch = pytest.importorskip("torch")
+import torch
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 DTYPES = [
