@@ -338,7 +338,7 @@ static smelt_status byte_decode(hf_files *f, smelt_str in, smelt_str *out)
     if (!bytes) return smelt_oom(f->err);
     size_t n = 0, len;
     for (size_t i = 0; i < in.n; i += len) {
-        int b = byte_of_letter(utf8_char(in.p + i, &len));
+        int b = byte_of_letter(utf8_next(in.p + i, &len));
         if (b < 0) return keep(f, in, out);
         bytes[n++] = (char)b;
     }

@@ -95,7 +95,7 @@ static bool is_spelled(const smelt_vocab *v, size_t id)
     smelt_str s = v->text[id];
     bool beyond_ascii = false;
     for (size_t i = 0, len; i < s.n; i += len) {
-        uint32_t c = utf8_char(s.p + i, &len);
+        uint32_t c = utf8_next(s.p + i, &len);
         if (byte_of_letter(c) < 0) return false;
         beyond_ascii = beyond_ascii || c > 0x7F;
     }

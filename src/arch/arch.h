@@ -123,7 +123,6 @@ bool role_parse(const char *name, smelt_role *role, smelt_part *part, int *layer
  * counted as unsaid where it is 10000, which every reader assumes. For the derive of families with partial rotary. */
 smelt_status derive_rotary(smelt_hparams *hp, double fallback, smelt_err *err);
 
-static inline double hp_get(const smelt_hparams *hp, smelt_hp id) { return hp->v[id]; }
 static inline uint64_t hp_u64(const smelt_hparams *hp, smelt_hp id) { return hp->set[id] ? (uint64_t)hp->v[id] : 0; }
 
 /* Turns a model with Hugging Face names and a config.json into a canonical one. All missing, unexpected and wrongly shaped

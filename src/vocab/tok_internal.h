@@ -3,29 +3,11 @@
 #define SMELT_VOCAB_TOK_INTERNAL_H
 
 #include "base/strmap.h"
+#include "vocab/letters.h"
 #include "vocab/tokenizer.h"
 
 /* ---- unicode.c ---- */
 
-/* The character at p, of valid UTF-8; *len is its length in bytes. */
-static inline uint32_t utf8_next(const char *s, size_t *len)
-{
-    const unsigned char *p = (const unsigned char *)s;
-    if (p[0] < 0x80) {
-        *len = 1;
-        return p[0];
-    }
-    if (p[0] < 0xE0) {
-        *len = 2;
-        return (p[0] & 0x1FU) << 6 | (p[1] & 0x3FU);
-    }
-    if (p[0] < 0xF0) {
-        *len = 3;
-        return (p[0] & 0x0FU) << 12 | (p[1] & 0x3FU) << 6 | (p[2] & 0x3FU);
-    }
-    *len = 4;
-    return (p[0] & 0x07U) << 18 | (p[1] & 0x3FU) << 12 | (p[2] & 0x3FU) << 6 | (p[3] & 0x3FU);
-}
 /* Length of the character at p if it is well-formed, 0 if it is not; n > 0 bytes are there. */
 size_t utf8_char(const char *p, size_t n);
 /* Start of the character that ends before p + at. */
@@ -38,10 +20,6 @@ bool uni_young_mark(uint32_t c);
 /* Ranges of characters whose category, or group of categories ("L", "Lu"), came with Unicode 15 and 16, appended as the inside of
  * a class: the regular expression library may be older. */
 void uni_new_ranges(smelt_buf *out, const char *category, size_t n);
-
-/* The byte-level alphabet of GPT-2: 256 letters, one a byte. */
-uint32_t letter_of_byte(uint8_t b);
-int byte_of_letter(uint32_t c); /* -1: not in the alphabet */
 
 /* ---- keys.c: a set of texts with values, searched for the longest one at a place ---- */
 

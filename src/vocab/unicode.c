@@ -86,19 +86,4 @@ bool uni_word(uint32_t c)
     return (k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_ND) || k == UTF8PROC_CATEGORY_NL || k == UTF8PROC_CATEGORY_PC;
 }
 
-/* Source: GPT-2's encoder.py: printable Latin-1 characters stand for themselves, the others, in order, for U+0100 on. */
-int byte_of_letter(uint32_t c)
-{
-    if ((c >= 0x21 && c <= 0x7E) || (c >= 0xA1 && c <= 0xAC) || (c >= 0xAE && c <= 0xFF)) return (int)c;
-    if (c < 0x100 || c > 0x143) return -1;
-    c -= 0x100; /* 0..0x20, 0x7F..0xA0, 0xAD */
-    return c <= 0x20 ? (int)c : c <= 0x42 ? (int)c - 0x21 + 0x7F : 0xAD;
-}
-
-uint32_t letter_of_byte(uint8_t b)
-{
-    if ((b >= 0x21 && b <= 0x7E) || (b >= 0xA1 && b <= 0xAC) || b >= 0xAE) return b;
-    return 0x100U + (b <= 0x20 ? b : b <= 0xA0 ? b - 0x7FU + 0x21 : 0x43);
-}
-
 void tok_put_byte(smelt_buf *out, uint8_t byte) { utf8_put(out, letter_of_byte(byte)); }
