@@ -17,6 +17,7 @@ void codecs_select(smelt_cpu cpu, smelt_codec_fns *fns)
     for (size_t i = 0; i < sizeof codecs / sizeof *codecs; i++) {
         smelt_codec_fns *f = &fns[codecs[i]->dtype];
         f->validate = codecs[i]->validate;
+        f->weights = codecs[i]->weights;
         /* Best first: each function is the first one that the processor can run. */
         for (int v = 0; v < SMELT_CODEC_VARIANTS; v++) {
             const smelt_codec_variant *variant = &codecs[i]->variants[v];

@@ -42,6 +42,7 @@ static const char *obstacle(const smelt_ctx *ctx, const smelt_format *format, sm
     if (from == to) return NULL;
     if (!ctx->codec[from].unpack) return "its type cannot be decoded";
     if (!ctx->codec[to].pack) return "its type cannot be encoded";
+    if (ctx->codec[to].weights == SMELT_WEIGHTS_REQUIRED) return "its type needs an importance matrix";
     return NULL;
 }
 

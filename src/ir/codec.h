@@ -5,8 +5,15 @@
 #include "base/cpu.h"
 #include "ir/dtype.h"
 
+/* How much a type depends on importances. */
+typedef enum smelt_weights_need {
+    SMELT_WEIGHTS_OPTIONAL = 0,
+    SMELT_WEIGHTS_ADVISED,  /* encodes without, but so badly that only embeddings and the output head should */
+    SMELT_WEIGHTS_REQUIRED, /* pack must not be called without */
+} smelt_weights_need;
+
 /* Encodes `rows` rows of `cols` float32 each (cols a multiple of the block's elements) to dst, rows one after another.
- * `weights`, if not NULL, holds the importance of each of the cols columns. Output bytes depend on the arguments alone: every
+ * `weights`, if not NULL, holds the importance of each of the cols columns (see smelt_weights_need for NULL). Output bytes depend on the arguments alone: every
  * variant gives the same. */
 typedef void smelt_pack_fn(const float *x, void *dst, uint64_t rows, uint64_t cols, const float *weights);
 /* Decodes n elements (whole blocks). Exact: the float32 that the format's definition gives. */
@@ -25,6 +32,7 @@ enum { SMELT_CODEC_VARIANTS = 4 };
 typedef struct smelt_codec {
     smelt_dtype dtype;
     smelt_validate_fn *validate; /* NULL: every bit pattern is fine */
+    smelt_weights_need weights;
     /* Best first, the baseline last; unused entries are zero. */
     smelt_codec_variant variants[SMELT_CODEC_VARIANTS];
 } smelt_codec;
@@ -34,6 +42,7 @@ typedef struct smelt_codec_fns {
     smelt_pack_fn *pack;
     smelt_unpack_fn *unpack;
     smelt_validate_fn *validate;
+    smelt_weights_need weights;
 } smelt_codec_fns;
 
 #endif
