@@ -161,6 +161,11 @@ class Workshop:
     def checkpoint(self, name: str) -> Path:
         return self.top / "checkpoints" / name
 
+    def logits(self, name: str) -> dict:
+        """Reference logits of transformers: input_ids, logits."""
+        from safetensors.torch import load_file
+        return load_file(self.top / "checkpoints" / f"{name}.logits.safetensors")
+
     def gguf(self, name: str, outtype: str = "auto") -> Path:
         """The peer's conversion; its log stands beside it where it failed."""
         return self.top / "gguf" / outtype / f"{name}.gguf"

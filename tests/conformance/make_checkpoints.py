@@ -7,6 +7,10 @@
     make_checkpoints.py llama191m OUTDIR    a random LLaMA of 191 M parameters, bfloat16
     make_checkpoints.py tiny OUTDIR         what is committed as tests/data/tiny-llama
 
+Beside each small checkpoint stands NAME.logits.safetensors: input_ids, int64 [batch, positions], and what transformers computes of
+them in float32 from the checkpoint's own (rounded) weights, logits [batch, positions, vocabulary]. Rows are longer than a window
+of the attention and than the context from which rotary positions are scaled.
+
 Run it with the Python of the peers (tests/peers). Every checkpoint is a function of this file alone: seeds are fixed, so the
 same peers give the same bytes.
 
@@ -296,6 +300,18 @@ def hash_name(name: str) -> int:
     return zlib.crc32(name.encode())
 
 
+def save_logits(path: Path, model: Any, positions: int, seed: int) -> None:
+    """Reference logits of two rows of random tokens, in float32."""
+    import torch
+    from safetensors.torch import save_file
+    torch.set_num_threads(1)  # so that the same checkpoint always gives the same bits
+    ids = torch.randint(0, model.config.vocab_size, (2, positions), generator=torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        logits = model.float().eval()(ids).logits.contiguous()
+    assert logits.dtype == torch.float32 and torch.isfinite(logits).all(), path
+    save_file({"input_ids": ids, "logits": logits}, str(path))
+
+
 # --------------------------------------------------------------------------------------------------------------- checkpoints
 
 @dataclasses.dataclass
@@ -314,6 +330,7 @@ class Spec:
     state: Callable[[dict], dict | None] | None = None        # edits weights before the cast
     after: Callable[[Path], None] | None = None               # edits files
     runs: bool = True                                         # llama.cpp and transformers can load and run it
+    positions: int = 24                                       # of the reference logits; 0: none, for values are not finite
     types: tuple[str, ...] = ("auto", "q8_0")                 # that the converter is compared in
 
 
@@ -440,17 +457,17 @@ SPECS = [
     Spec("bin-single", "pytorch_model.bin", layout="bin", dtype="float16", style=4),
     Spec("bin-sharded", "sharded .bin with index", layout="bin-sharded", dtype="bfloat16", style=4),
     Spec("bin-views", "strided and shared storages, parameters", layout="bin-views", dtype="float32", types=ALL_TYPES),
-    Spec("rope-llama3-v5", "llama3 rope scaling, rope_parameters", vocab="llama3", vocab_size=400, dtype="bfloat16",
+    Spec("rope-llama3-v5", "llama3 rope scaling, rope_parameters", positions=160, vocab="llama3", vocab_size=400, dtype="bfloat16",
          config=dict(rope_parameters={"rope_type": "llama3", "rope_theta": 500000.0, **LLAMA3_ROPE})),
-    Spec("rope-llama3-v4", "llama3 rope scaling, rope_scaling", vocab="llama3", vocab_size=401, dtype="bfloat16", style=4,
+    Spec("rope-llama3-v4", "llama3 rope scaling, rope_scaling", positions=160, vocab="llama3", vocab_size=401, dtype="bfloat16", style=4,
          config=dict(rope_parameters={"rope_type": "llama3", "rope_theta": 500000.0, **LLAMA3_ROPE})),
-    Spec("rope-linear-v5", "linear rope scaling, rope_parameters",
+    Spec("rope-linear-v5", "linear rope scaling, rope_parameters", positions=224,
          config=dict(rope_parameters={"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.5})),
-    Spec("rope-linear-v4", "linear rope scaling, the oldest spelling (type)", style=3,
+    Spec("rope-linear-v4", "linear rope scaling, the oldest spelling (type)", positions=160, style=3,
          config=dict(rope_parameters={"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0})),
-    Spec("rope-yarn-v5", "yarn rope scaling, rope_parameters", config=dict(
+    Spec("rope-yarn-v5", "yarn rope scaling, rope_parameters", positions=160, config=dict(
         rope_parameters={"rope_type": "yarn", "rope_theta": 10000.0, **YARN, "beta_fast": 32.0, "beta_slow": 1.0})),
-    Spec("rope-yarn-v4", "yarn rope scaling, rope_scaling", style=4, config=dict(
+    Spec("rope-yarn-v4", "yarn rope scaling, rope_scaling", positions=160, style=4, config=dict(
         rope_parameters={"rope_type": "yarn", "rope_theta": 1000000.0, **YARN, "attention_factor": 1.1})),
     Spec("bare-LlamaModel", "names without a leading model. and no head", state=drop_prefix, after=bare_llama_model,
          config=dict(tie_word_embeddings=True), runs=False),
@@ -459,7 +476,7 @@ SPECS = [
          vocab="spm-legacy", config=dict(num_key_value_heads=4), after=legacy_files, dtype="float16", layout="bin"),
     Spec("Yi-6B-like-Chat", "Yi: SentencePiece, its own rope_theta", style=4, dtype="bfloat16", vocab="spm",
          config=dict(rope_parameters={"rope_type": "default", "rope_theta": 5000000.0}, max_position_embeddings=4096)),
-    Spec("Mistral-7B-like-v0.3", "Mistral with a sliding window", family="Mistral", dtype="bfloat16",
+    Spec("Mistral-7B-like-v0.3", "Mistral with a sliding window", positions=160, family="Mistral", dtype="bfloat16",
          config=dict(sliding_window=128, head_dim=16)),
     Spec("Mistral-v4-no-window", "Mistral, config.json of transformers 4", family="Mistral", dtype="bfloat16", style=4,
          config=dict(sliding_window=None, head_dim=32)),
@@ -488,7 +505,7 @@ SPECS = [
          dtype="bfloat16"),
     Spec("add-prefix-space", "add_prefix_space and end-of-text flags", dtype="float16",
          tokenizer=dict(add_prefix_space=False, add_eos_token=True, add_bos_token=False)),
-    Spec("extremes", "values at the edges of float16 and bfloat16", runs=False, state=lambda s: extremes(s),
+    Spec("extremes", "values at the edges of float16 and bfloat16", positions=0, runs=False, state=lambda s: extremes(s),
          types=ALL_TYPES[:4]),
 ]
 BY_NAME = {s.name: s for s in SPECS}
@@ -515,12 +532,16 @@ def make_one(spec: Spec, out: Path) -> Path:
     config = getattr(transformers, spec.family + "Config")(**{**BASE, "vocab_size": spec.vocab_size, **spec.config})
     model = getattr(transformers, spec.family + "ForCausalLM")(config)
     config.architectures = [spec.family + "ForCausalLM"]
-    state = random_state(model, hash_name(spec.name) % 100000)
+    seed = hash_name(spec.name) % 100000
+    state = random_state(model, seed)
     if config.tie_word_embeddings:
         state.pop("lm_head.weight", None)
+    kind = spec.dtype if callable(spec.dtype) else lambda _name: spec.dtype
+    if spec.positions:
+        model.load_state_dict({n: t.to(getattr(torch, kind(n))) for n, t in state.items()}, strict=False)
+        save_logits(out / f"{spec.name}.logits.safetensors", model, spec.positions, seed)
     if spec.state:
         state = spec.state(state) or state
-    kind = spec.dtype if callable(spec.dtype) else lambda _name: spec.dtype
     state = {n: t if n.endswith("inv_freq") else t.to(getattr(torch, kind(n))) for n, t in state.items()}
     config.dtype = getattr(torch, kind("model.layers.0.self_attn.q_proj.weight"))
     config.save_pretrained(part)

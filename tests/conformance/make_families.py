@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Makes small random checkpoints of every model family, in the layouts and spellings of their time.
 
-    make_families.py OUTDIR [NAME...]   OUTDIR/NAME for each, with OUTDIR/NAME.expected.pt beside it
+    make_families.py OUTDIR [NAME...]   OUTDIR/NAME for each, with two files beside it
     make_families.py list
 
-NAME.expected.pt holds what a way to GGUF and back must give: the tensors under transformers' own names, without buffers, and
-float32 logits that transformers computes of them where it has the model. Values are wide and distinct, sizes awkward: no two
-dimensions of a model are equal unless the family wants it.
+NAME.tensors.safetensors holds what a way to GGUF and back must give: the tensors under transformers' own names, without buffers.
+NAME.logits.safetensors holds reference logits as make_checkpoints.py describes them. Values are wide and distinct, sizes awkward: no
+two dimensions of a model are equal unless the family wants it.
 """
 import dataclasses
 import json
@@ -16,9 +16,6 @@ from pathlib import Path
 from typing import Any, Callable
 
 import make_checkpoints as makers
-
-IDS = 20  # tokens in a row of the reference input
-
 
 @dataclasses.dataclass
 class Family:
@@ -39,6 +36,8 @@ class Family:
     quantise: bool = True                                  # and llama-quantize takes the result
     comes_back: bool = False                               # tensors as this layout has them, instead of as transformers has them
     logits: bool = True                                    # transformers runs what comes back
+    positions: int = 24                                    # of the reference logits
+    run: Callable[["Family", dict, dict], Any] | None = None  # cls None: transformers' model with these weights, of config and tensors
 
     @property
     def type(self) -> str:
@@ -178,6 +177,13 @@ def mxfp4_experts(state: dict, config: dict) -> dict:
     return out
 
 
+def mxfp4_values(state: dict) -> dict:
+    """The experts that blocks and scales stand for, as transformers unpacks them; nothing without any."""
+    from transformers.integrations.mxfp4 import convert_moe_packed_tensors
+    names = [n.removesuffix("_blocks") for n in state if n.endswith("_blocks")]
+    return {n: convert_moe_packed_tensors(state[n + "_blocks"], state[n + "_scales"]).float() for n in names}
+
+
 def qwen1(spec: Family) -> tuple[dict, dict]:
     """Qwen 1, for which transformers has no class. intermediate_size counts both halves; w1 is up, w2 is gate."""
     import torch
@@ -213,6 +219,49 @@ def mpt_with_norms(spec: Family) -> tuple[dict, dict]:
     return config, {n: torch.empty(s) for n, s in shapes.items()}
 
 
+def qwen1_as_qwen2(spec: Family, c: dict, state: dict) -> Any:
+    """Within its training length Qwen 1 computes what Qwen 2 does, of c_attn in thirds, w1 as up and w2 as gate."""
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+    model = Qwen2ForCausalLM(Qwen2Config(
+        hidden_size=c["hidden_size"], intermediate_size=c["intermediate_size"] // 2, num_hidden_layers=c["num_hidden_layers"],
+        num_attention_heads=c["num_attention_heads"], num_key_value_heads=c["num_attention_heads"], vocab_size=c["vocab_size"],
+        rms_norm_eps=c["layer_norm_epsilon"], rope_parameters={"rope_type": "default", "rope_theta": float(c["rotary_emb_base"])},
+        max_position_embeddings=c["seq_length"], tie_word_embeddings=False))
+    names = {"transformer.wte": "model.embed_tokens", "transformer.ln_f": "model.norm", "transformer.h": "model.layers", "ln_1": "input_layernorm",
+             "ln_2": "post_attention_layernorm", "attn.c_proj": "self_attn.o_proj", "mlp.w1": "mlp.up_proj", "mlp.w2": "mlp.gate_proj",
+             "mlp.c_proj": "mlp.down_proj"}
+    out = {}
+    for n, t in state.items():
+        for old, new in names.items():
+            n = n.replace(old, new)
+        if "c_attn" in n:
+            out |= {n.replace("attn.c_attn", f"self_attn.{k}_proj"): part for k, part in zip("qkv", t.chunk(3))}
+        else:
+            out[n] = t
+    model.load_state_dict(out)
+    return model
+
+
+def mpt_with_norms_in_place(spec: Family, c: dict, state: dict) -> Any:
+    """transformers' MPT, whose projection clips, and norms queries and keys, by itself."""
+    import torch
+    from transformers import MptConfig, MptForCausalLM
+
+    class Projection(torch.nn.Linear):
+        def forward(self, x):
+            q, k, v = super().forward(x).clamp(-c["attn_config"]["clip_qkv"], c["attn_config"]["clip_qkv"]).chunk(3, dim=-1)
+            norm = lambda t, w: torch.nn.functional.layer_norm(t, t.shape[-1:], w, None, 1e-5)
+            return torch.cat((norm(q, self.q_ln), norm(k, self.k_ln), v), dim=-1)
+
+    model = MptForCausalLM(MptConfig(**spec.config, vocab_size=spec.vocab_size)).float()
+    model.load_state_dict({n: t for n, t in state.items() if "_ln." not in n}, strict=False)
+    for i, block in enumerate(model.transformer.blocks):
+        block.attn.Wqkv.__class__ = Projection
+        for k in ("q_ln", "k_ln"):
+            setattr(block.attn.Wqkv, k, state[f"transformer.blocks.{i}.attn.{k}.weight"].float())
+    return model
+
+
 # ------------------------------------------------------------------------------------------------------------------- families
 
 def mixed(name: str) -> str:
@@ -231,7 +280,9 @@ MOE = dict(hidden_size=256, num_attention_heads=8, num_key_value_heads=2, num_hi
            moe_intermediate_size=256, num_experts=5, num_experts_per_tok=2, max_position_embeddings=128)
 PHI = dict(hidden_size=96, num_attention_heads=4, num_hidden_layers=3, intermediate_size=384, max_position_embeddings=128)
 OSS = dict(hidden_size=64, num_attention_heads=6, num_key_value_heads=2, num_hidden_layers=2, intermediate_size=96, num_local_experts=3,
-           num_experts_per_tok=2, head_dim=32, sliding_window=8)
+           num_experts_per_tok=2, head_dim=32, sliding_window=8, max_position_embeddings=512, rope_parameters={
+               "rope_type": "yarn", "rope_theta": 150000.0, "factor": 32.0, "beta_fast": 32.0, "beta_slow": 1.0, "truncate": False,
+               "original_max_position_embeddings": 16})
 
 FAMILIES = [
     Family("neox-now", "GPT-NeoX as transformers 5 saves it", "GPTNeoX", NEOX, peer=False),
@@ -246,7 +297,7 @@ FAMILIES = [
     Family("gptj-now", "GPT-J as transformers 5 saves it", "GPTJ", GPTJ, peer=False),
     Family("gptj-6b-like", "GPT-J of its time: masks in the .bin", "GPTJ", GPTJ, peer=False, dtype="float16", layout="bin", spelling=old_gptj,
            state=with_buffers("attn.out_proj:.bias", "attn.out_proj:.masked_bias")),
-    Family("gptneo-now", "GPT-Neo as transformers 5 saves it", "GPTNeo", GPTNEO, peer=False),
+    Family("gptneo-now", "GPT-Neo as transformers 5 saves it", "GPTNeo", GPTNEO, peer=False, positions=64),
     Family("gptneo-1.3b-like", "GPT-Neo of its time: masks in the .bin, in the older kind of file", "GPTNeo", GPTNEO, peer=False, layout="bin-legacy",
            spelling=old_gptneo, state=with_buffers("attn.attention.out_proj:.bias", "attn.attention.out_proj:.masked_bias")),
     Family("gptneo-bare", "GPT-Neo without its prefix, three types mixed", "GPTNeo", dict(GPTNEO, num_layers=3, attention_types=[
@@ -255,7 +306,7 @@ FAMILIES = [
     Family("mpt-7b-like", "MPTForCausalLM: attn_config, sharded .bin", "Mpt", dict(d_model=256, n_heads=8, n_layers=2, max_seq_len=128),
            dtype="bfloat16", layout="bin-sharded", spelling=old_mpt),
     Family("mpt-clip-old", "clip_qkv, a number of heads that is no power of two", "Mpt", dict(MPT, attn_config=dict(clip_qkv=6.0)), spelling=old_mpt),
-    Family("mpt-qk-ln-old", "norms of queries and keys", None, MPT, hand=mpt_with_norms, logits=False),
+    Family("mpt-qk-ln-old", "norms of queries and keys", None, MPT, hand=mpt_with_norms, run=mpt_with_norms_in_place, logits=False),
     Family("falcon-7b-now", "one key head", "Falcon", dict(hidden_size=96, num_attention_heads=3, num_hidden_layers=3), dtype="bfloat16", peer=False),
     Family("falcon-40b-now", "grouped keys, two norms", "Falcon", dict(
         hidden_size=96, num_attention_heads=6, num_kv_heads=2, num_hidden_layers=3, new_decoder_architecture=True), dtype=mixed),
@@ -276,7 +327,7 @@ FAMILIES = [
     Family("falcon-bare", "no prefix", "Falcon", dict(hidden_size=96, num_attention_heads=3, num_hidden_layers=2), peer=False,
            state=without("transformer.")),
     Family("qwen1", "QWenLMHeadModel", None, dict(hidden_size=256, num_attention_heads=4, num_hidden_layers=2, intermediate_size=768,
-                                                  kv_channels=64), dtype="bfloat16", hand=qwen1, peer_vocab=False, logits=False, quantise=False),
+                                                  kv_channels=64), dtype="bfloat16", hand=qwen1, run=qwen1_as_qwen2, peer_vocab=False, logits=False, quantise=False),
     Family("qwen1.5-like", "biased queries, keys and values, the spelling of transformers 4", "Qwen2", dict(QWEN, num_key_value_heads=6), vocab="qwen2",
            vocab_size=401, dtype="bfloat16", spelling=old_llama_like),
     Family("qwen2.5-tied-now", "grouped keys, tied embeddings", "Qwen2", dict(QWEN, hidden_size=256, num_attention_heads=8, tie_word_embeddings=True,
@@ -321,14 +372,13 @@ def random_values(state: dict, seed: int) -> dict:
 def make_one(spec: Family, out: Path) -> Path:
     import torch
     import transformers
+    from safetensors.torch import load_file, save_file
     d, part = out / spec.name, out / (spec.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     kind = spec.dtype if callable(spec.dtype) else lambda _name: spec.dtype
     seed = makers.hash_name(spec.name) % 100000
-    expected = {}
     if spec.cls:
-        from safetensors.torch import load_file
         ids = {"bos_token_id": 0, "eos_token_id": 0} if spec.cls != "Mpt" else {}
         config = getattr(transformers, spec.cls + "Config")(vocab_size=spec.vocab_size, **{**ids, **spec.config})
         config.dtype = getattr(torch, kind("attn.weight"))
@@ -343,15 +393,12 @@ def make_one(spec: Family, out: Path) -> Path:
         (part / "model.safetensors").unlink()
         (part / "generation_config.json").unlink(missing_ok=True)
         edit = lambda c: (c.update(dtype=str(config.dtype).removeprefix("torch.")), spec.spelling and spec.spelling(c))
-        if spec.logits:
-            expected["ids"] = torch.randint(0, spec.vocab_size, (2, IDS), generator=torch.Generator().manual_seed(seed))
-            with torch.no_grad():
-                expected["logits"] = model(expected["ids"]).logits
     else:
         config, state = spec.hand(spec)
         makers.write_json(part / "config.json", config)
         state = {n: t.to(getattr(torch, kind(n))) for n, t in random_values(state, seed).items()}
         edit = None
+        model = spec.run(spec, config, state)
     if edit:
         # The configuration before its spelling changes says what the layouts ask for.
         plain = json.loads((part / "config.json").read_text())
@@ -359,11 +406,12 @@ def make_one(spec: Family, out: Path) -> Path:
     else:
         plain = config
     layout = spec.state(state, plain) if spec.state else state
-    expected["tensors"] = layout if spec.comes_back else state
+    model.load_state_dict(mxfp4_values(layout), strict=False)
+    makers.save_logits(out / f"{spec.name}.logits.safetensors", model, spec.positions, seed)
     if spec.peer_vocab:
         makers.VOCABS[spec.vocab](part, spec.vocab_size)
     makers.save_weights(part, layout, spec.layout)
-    torch.save(expected, out / (spec.name + ".expected.pt"))
+    save_file(layout if spec.comes_back else state, str(out / f"{spec.name}.tensors.safetensors"))
     shutil.rmtree(d, ignore_errors=True)
     part.rename(d)
     return d
