@@ -15,17 +15,28 @@
 #define IF_X86(...)
 #endif
 
+/* The rows of a type whose encoder is written for lanes (simd/lanes.h), and its declarations. */
+#if defined(__x86_64__)
+#define LANE_VARIANTS(name) {SMELT_CPU_AVX512, name##_pack_avx512, NULL}, {SMELT_CPU_AVX2, name##_pack_avx2, NULL},
+#elif defined(__aarch64__)
+#define LANE_VARIANTS(name) {SMELT_CPU_NEON, name##_pack_neon, NULL},
+#else
+#define LANE_VARIANTS(name)
+#endif
+#define LANE_PACK(name) smelt_pack_fn name##_pack, name##_pack_avx2, name##_pack_avx512, name##_pack_neon
+
+LANE_PACK(q6_k);
+
 /* Baseline functions that variants fall back to for blocks whose arithmetic leaves the usual range. */
-smelt_pack_fn f16_pack, bf16_pack, q4_0_pack, q4_1_pack, q5_0_pack, q5_1_pack, q8_0_pack, q6_k_pack;
+smelt_pack_fn f16_pack, bf16_pack, q4_0_pack, q4_1_pack, q5_0_pack, q5_1_pack, q8_0_pack;
 smelt_unpack_fn f16_unpack, bf16_unpack, q4_0_unpack, q4_1_unpack, q5_0_unpack, q5_1_unpack, q8_0_unpack;
 
-smelt_pack_fn f16_pack_avx2, bf16_pack_avx2, q4_0_pack_avx2, q4_1_pack_avx2, q5_0_pack_avx2, q5_1_pack_avx2, q8_0_pack_avx2,
-    q6_k_pack_avx2;
+smelt_pack_fn f16_pack_avx2, bf16_pack_avx2, q4_0_pack_avx2, q4_1_pack_avx2, q5_0_pack_avx2, q5_1_pack_avx2, q8_0_pack_avx2;
 smelt_unpack_fn f16_unpack_avx2, bf16_unpack_avx2, q4_0_unpack_avx2, q4_1_unpack_avx2, q5_0_unpack_avx2, q5_1_unpack_avx2,
     q8_0_unpack_avx2;
 
 smelt_pack_fn f16_pack_avx512, bf16_pack_avx512, q4_0_pack_avx512, q4_1_pack_avx512, q5_0_pack_avx512, q5_1_pack_avx512,
-    q8_0_pack_avx512, q6_k_pack_avx512;
+    q8_0_pack_avx512;
 smelt_unpack_fn f16_unpack_avx512, bf16_unpack_avx512;
 
 #endif

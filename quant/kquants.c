@@ -382,5 +382,5 @@ static ROWS_PACK(q2_k_pack, blk_q2_k, q2_k_block) static ROWS_PACK(q3_k_pack, bl
 K_CODEC(q3_k, Q3_K, );
 K_CODEC(q4_k, Q4_K, );
 K_CODEC(q5_k, Q5_K, );
-K_CODEC(q6_k, Q6_K, IF_X86({SMELT_CPU_AVX512, q6_k_pack_avx512, NULL}, {SMELT_CPU_AVX2, q6_k_pack_avx2, NULL}, ));
+K_CODEC(q6_k, Q6_K, LANE_VARIANTS(q6_k));
 K_CODEC(q8_k, Q8_K, );

@@ -199,6 +199,11 @@ def globals_(root, archive):
             yield member, 1, f"{m.group(2)} bytes of mutable data in {section}"
 
 
+# What a header for one instruction set is compiled with; None: only tests/run's step aarch64 has a compiler for it.
+AVX2 = ["-mavx2", "-mfma", "-mf16c"]
+INSTRUCTIONS = {"lanes.h": AVX2, "lanes_avx2.h": AVX2, "lanes_avx512.h": [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"], "lanes_neon.h": None}
+
+
 def headers(root, cc, cxx, *flags):
     """Every header compiles alone, and the public one as C++ too (where there is a C++ compiler)."""
     strict = ["-fsyntax-only", "-Wall", "-Wextra", "-pedantic", "-Werror", "-I" + os.path.join(root, "src"), "-I" + root]
@@ -213,7 +218,8 @@ def headers(root, cc, cxx, *flags):
         return run.stderr.strip() if run.returncode else ""
 
     for path in sources(root, ["src", "formats", "quant", "tools"], (".h",)):
-        said = alone(path, cc, ("c", "-std=c17"))
+        instructions = INSTRUCTIONS.get(os.path.basename(path), [])
+        said = instructions is not None and alone(path, cc, ("c", "-std=c17", *instructions))
         if said:
             yield path, 1, f"does not compile alone: {said}"
     if cxx:

@@ -1,0 +1,43 @@
+/* Vectors of LANES float32 or int32 values, a sub-block in each lane: what the encoders in *.inc are written against. A file
+ * NAME_ISA.c includes them, and its suffix makes the build compile it for that instruction set.
+ *
+ *   vf, vi, vm              floats, integers, truth values
+ *   vX_set, _load, _store   the same value in every lane; from and to LANES values at any address
+ *   vf_add sub mul div sqrt each rounded on its own: -ffp-contract=off keeps the compiler from fusing them
+ *   vf_min(a, b)            a < b ? a : b, so b where one is NaN or both are zeros; vf_max likewise with >
+ *   vf_round                to the nearest integer, ties to even; like fp_nearest if the magnitude is below 2^22
+ *   vf_nearest              fp_nearest of any bits, as integers
+ *   vf_trunc                integers towards zero; in range only
+ *   vf_eq ne gt ge lt le    false where a value is NaN, except ne
+ *   vX_select(m, a, b)      m ? a : b
+ *   vf_from_vi, vf_bits, vi_bits   converts; vi_bits(vf) and vf_bits(vi) keep the bits
+ *   vi_sll, srl, sra        shifts by a constant
+ *   vi_store8               the low byte of each lane, LANES bytes
+ *   vi_load8                LANES bytes, zero-extended
+ *   vX_gather(p, index)     p[index of the lane]
+ *   vm_and or andnot not    andnot(a, b) is a and not b
+ *   vm_any, vm_all          of all lanes
+ *   vm_bits, vm_from_bits   bit l is lane l
+ *   vf_columns(rows, n, c)  c[i] holds element i of the rows that LANES pointers give, i < n; n is a multiple of 16
+ *
+ * LANE_FN(name) is name with the instruction set's suffix. */
+#ifndef SMELT_QUANT_SIMD_LANES_H
+#define SMELT_QUANT_SIMD_LANES_H
+
+#if defined(__AVX512F__)
+#include "quant/simd/lanes_avx512.h"
+#elif defined(__AVX2__)
+#include "quant/simd/lanes_avx2.h"
+#elif defined(__aarch64__)
+#include "quant/simd/lanes_neon.h"
+#else
+#error "lanes are for AVX2, AVX-512 and NEON"
+#endif
+
+static inline void vf_columns(const float *const *rows, int n, vf *columns)
+{
+    for (int k = 0; k < n; k += LANES)
+        vf_transpose(rows, k, columns + k);
+}
+
+#endif
