@@ -7,7 +7,7 @@
 #include "tools/report.h"
 
 typedef struct run_opts {
-    const char *pre;
+    const char *pre, *on_fallback;
     uint64_t split_bytes, split_tensors, threads;
     bool resume, dry_run, quiet;
 } run_opts;
@@ -18,6 +18,9 @@ typedef struct run_opts {
      offsetof(type, run.split_bytes)}, \
         {"--split-max-tensors", OPT_COUNT, "N", "start a new file after N tensors", offsetof(type, run.split_tensors)}, \
         {"--pre", OPT_TEXT, "NAME", "take the pre-tokenizer to be this one (GGUF's tokenizer.ggml.pre)", offsetof(type, run.pre)}, \
+        {"--on-fallback", OPT_TEXT, "ACTION", \
+         "where rows do not fit a type: substitute (as llama-quantize does; the default) or error", \
+         offsetof(type, run.on_fallback)}, \
         {"--threads", OPT_COUNT, "N", "worker threads (default: one a processor)", offsetof(type, run.threads)}, \
         {"--resume", OPT_FLAG, NULL, "go on with what an interrupted run left", offsetof(type, run.resume)}, \
         {"--dry-run", OPT_FLAG, NULL, "show what would be written, with sizes, and stop", offsetof(type, run.dry_run)}, \

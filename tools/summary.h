@@ -1,0 +1,23 @@
+/* What a conversion did or would do, in lines for people. */
+#ifndef SMELT_TOOLS_SUMMARY_H
+#define SMELT_TOOLS_SUMMARY_H
+
+#include "convert/stream.h"
+#include "quant/recipe.h"
+
+double bits_per_weight(uint64_t bytes, uint64_t params);
+uint64_t model_params(const smelt_model *m);
+/* The bytes of a tensor in the layout; 0 if it is not there. */
+uint64_t planned_bytes(const smelt_plan *plan, size_t tensor);
+
+/* One line a tensor: types, sizes, the reason. */
+void list_choices(const smelt_plan *plan, const smelt_choice *choices);
+/* Every tensor that did not get the type asked for, in groups with their costs; an empty text if there is none. The layout need
+ * not be there. NEW: free. NULL when out of memory. */
+char *substitutes_text(const smelt_plan *plan, const smelt_choice *choices);
+/* The line that ends a run. */
+void print_summary(const smelt_plan *plan, const smelt_stream_stats *stats, double seconds);
+/* The line that ends a dry run. */
+void print_forecast(const smelt_plan *plan, const smelt_stream_stats *stats);
+
+#endif
