@@ -26,6 +26,8 @@
 #define LANE_PACK(name) smelt_pack_fn name##_pack, name##_pack_avx2, name##_pack_avx512, name##_pack_neon
 
 LANE_PACK(q6_k);
+LANE_PACK(iq4_nl);
+LANE_PACK(iq4_xs);
 
 /* Baseline functions that variants fall back to for blocks whose arithmetic leaves the usual range. */
 smelt_pack_fn f16_pack, bf16_pack, q4_0_pack, q4_1_pack, q5_0_pack, q5_1_pack, q8_0_pack;

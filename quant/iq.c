@@ -3,6 +3,7 @@
 
 #include "quant/blocks.h"
 #include "quant/codec_list.h"
+#include "quant/iq4.h"
 #include "quant/search.h"
 
 /* Source: ggml-common.h, kvalues_iq4nl. Denser around zero, where weights are. */
@@ -80,7 +81,7 @@ static void get_group(const uint8_t *qs, float d, float *y)
     }
 }
 
-static void iq4_nl_pack(const float *x, void *dst, uint64_t rows, uint64_t cols, const float *weights)
+void iq4_nl_pack(const float *x, void *dst, uint64_t rows, uint64_t cols, const float *weights)
 {
     blk_iq4_nl *b = dst;
     for (uint64_t r = 0; r < rows; r++)
@@ -99,21 +100,18 @@ static void iq4_nl_unpack(const void *src, float *y, uint64_t n)
 }
 
 /* iq4_xs: eight groups; their scales are 6-bit integers (less 32), low nibbles in scales_l, upper two bits in scales_h. */
-static void iq4_xs_block(const float *x, blk_iq4_xs *b, const float *weights)
+void iq4_xs_scales(const float scale[8], blk_iq4_xs *b, float inverse[8])
 {
-    const float square = spread(x, 256);
-    float scale[8], top = 0;
-    for (int g = 0; g < 8; g++) {
-        scale[g] = group_scale(x + GROUP * g, weights ? weights + GROUP * g : NULL, square);
+    float top = 0;
+    for (int g = 0; g < 8; g++)
         if (fp_abs(scale[g]) > fp_abs(top)) top = scale[g];
-    }
-    const float d = -top / 32, inverse = d != 0 ? 1 / d : 0;
+    const float d = -top / 32, id = d != 0 ? 1 / d : 0;
     uint32_t high = 0;
-    memset(b, 0, sizeof *b);
+    memset(b->scales_l, 0, sizeof b->scales_l);
     for (int g = 0; g < 8; g++) {
-        int l = fp_clamp(fp_nearest(inverse * scale[g]), -32, 31);
+        int l = fp_clamp(fp_nearest(id * scale[g]), -32, 31);
         float dl = d * (float)l;
-        put_group(x + GROUP * g, dl != 0 ? 1 / dl : 0, b->qs + 16 * g);
+        inverse[g] = dl != 0 ? 1 / dl : 0;
         b->scales_l[g / 2] = (uint8_t)(b->scales_l[g / 2] | ((l + 32) & 15) << (4 * (g % 2)));
         high |= (uint32_t)(l + 32) >> 4 << (2 * g);
     }
@@ -121,7 +119,18 @@ static void iq4_xs_block(const float *x, blk_iq4_xs *b, const float *weights)
     store_le16(b->scales_h, (uint16_t)high);
 }
 
-static void iq4_xs_pack(const float *x, void *dst, uint64_t rows, uint64_t cols, const float *weights)
+static void iq4_xs_block(const float *x, blk_iq4_xs *b, const float *weights)
+{
+    const float square = spread(x, 256);
+    float scale[8], inverse[8];
+    for (int g = 0; g < 8; g++)
+        scale[g] = group_scale(x + GROUP * g, weights ? weights + GROUP * g : NULL, square);
+    iq4_xs_scales(scale, b, inverse);
+    for (int g = 0; g < 8; g++)
+        put_group(x + GROUP * g, inverse[g], b->qs + 16 * g);
+}
+
+void iq4_xs_pack(const float *x, void *dst, uint64_t rows, uint64_t cols, const float *weights)
 {
     blk_iq4_xs *b = dst;
     for (uint64_t r = 0; r < rows; r++)
@@ -142,7 +151,9 @@ static void iq4_xs_unpack(const void *src, float *y, uint64_t n)
 BLOCK_VALIDATE(iq4_nl_validate, blk_iq4_nl, fp_finite16(b->d))
 BLOCK_VALIDATE(iq4_xs_validate, blk_iq4_xs, fp_finite16(b->d))
 
-const smelt_codec smelt_codec_iq4_nl = {
-    .dtype = SMELT_DT_IQ4_NL, .validate = iq4_nl_validate, .variants = {{SMELT_CPU_BASELINE, iq4_nl_pack, iq4_nl_unpack}}};
-const smelt_codec smelt_codec_iq4_xs = {
-    .dtype = SMELT_DT_IQ4_XS, .validate = iq4_xs_validate, .variants = {{SMELT_CPU_BASELINE, iq4_xs_pack, iq4_xs_unpack}}};
+#define CODEC(name, id) \
+    const smelt_codec smelt_codec_##name = {.dtype = SMELT_DT_##id, \
+                                            .validate = name##_validate, \
+                                            .variants = {LANE_VARIANTS(name){SMELT_CPU_BASELINE, name##_pack, name##_unpack}}}
+CODEC(iq4_nl, IQ4_NL);
+CODEC(iq4_xs, IQ4_XS);
