@@ -1,12 +1,12 @@
 /* A Hugging Face model directory: config.json, tokenizer files, and weights in safetensors or PyTorch files, whole or in shards
  * that model.safetensors.index.json or pytorch_model.bin.index.json lists. Source: transformers' modeling_utils.py. */
 #include <dirent.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "arch/arch.h"
-#include "formats/hf_dir.h"
 #include "formats/safetensors_write.h"
 #include "formats/tokenizer_hf.h"
 #include "formats/tokenizer_write.h"
@@ -151,11 +151,14 @@ static smelt_status read_unlisted(const smelt_ctx *ctx, const char *dir, const s
 {
     unsigned no, count;
     char end;
-    for (size_t i = 0; i < n; i++)
-        if (sscanf(names[i] + strlen(w->shard), "%5u-of-%5u%c", &no, &count, &end) != 3 || end != '.' || no != i + 1 || count != n)
+    for (size_t i = 0; i < n; i++) {
+        /* The original layout of gpt-oss-120b has two hyphens. */
+        const char *at = names[i] + strlen(w->shard);
+        if (sscanf(at + (*at == '-'), "%5u-of-%5u%c", &no, &count, &end) != 3 || end != '.' || no != i + 1 || count != n)
             return smelt_fail(err, SMELT_E_MISMATCH,
                               "there is no %s, and the %zu files %s…%s are not numbered 1 to %zu of %zu ('%s' is out of line)",
                               w->index, n, w->shard, w->tail, n, n, names[i]);
+    }
     for (size_t i = 0; i < n; i++)
         SMELT_TRY(read_shard(ctx, dir, names[i], m, err));
     return SMELT_OK;
@@ -228,7 +231,45 @@ static smelt_status read_sides(smelt_model *m, const char *dir, smelt_err *err)
     return st;
 }
 
-smelt_status hf_config_read(const smelt_ctx *ctx, const char *dir, smelt_model *m, smelt_err *err)
+/* Token ids that config.json repeats. */
+static int config_tokens(json_t *config, const smelt_vocab *v)
+{
+    static const char *const stems[SMELT_SP_COUNT] = {
+        [SMELT_SP_BOS] = "bos_token_id", [SMELT_SP_EOS] = "eos_token_id", [SMELT_SP_PAD] = "pad_token_id"};
+    int bad = 0;
+    for (int i = 0; v && i < SMELT_SP_COUNT; i++)
+        if (stems[i] && v->special[i] >= 0) bad |= json_object_set_new(config, stems[i], json_integer(v->special[i]));
+    return bad;
+}
+
+static bool has_tokenizer(const char *dir)
+{
+    return has(dir, "tokenizer.json") || has(dir, "tokenizer.model") || has(dir, "vocab.json");
+}
+
+/* A layout that is only read stands in a folder of its repository, whose own directory has the tokenizer. *dir becomes that. */
+static smelt_status find_beside(const smelt_ctx *ctx, smelt_model *m, const char **dir, smelt_err *err)
+{
+    if (!m->config_made || has_tokenizer(*dir)) return SMELT_OK;
+    char real[PATH_MAX], *above = path_join(&m->arena, *dir, ".."), *name = NULL;
+    if (above && realpath(above, real)) name = path_base(&m->arena, real);
+    if (!name) return smelt_oom(err);
+    if (!has_tokenizer(above)) {
+        ctx_warn(
+            ctx,
+            "%s has no tokenizer, and there is none in the directory above it; the result will have none unless tokenizer.json "
+            "and tokenizer_config.json are put there",
+            *dir);
+        return SMELT_OK;
+    }
+    ctx_warn(ctx, "%s has no tokenizer; that of the directory above it is used", *dir);
+    m->title = name;
+    *dir = above;
+    return SMELT_OK;
+}
+
+/* Reads config.json, maps the model to its family, and reads the tokenizer. *sides becomes the directory of the other files. */
+static smelt_status read_config(const smelt_ctx *ctx, const char *dir, smelt_model *m, const char **sides, smelt_err *err)
 {
     char *path;
     json_t *config;
@@ -237,10 +278,11 @@ smelt_status hf_config_read(const smelt_ctx *ctx, const char *dir, smelt_model *
     m->config = config;
     if (!json_is_object(config)) return smelt_fail(err, SMELT_E_CORRUPT, "config.json is no object");
     SMELT_TRY(arch_from_hf(ctx, m, err));
+    SMELT_TRY(find_beside(ctx, m, sides, err));
     /* A tokenizer that cannot be read is the concern of whoever needs it: weights can be shown and re-encoded without. */
     smelt_err why = {0};
-    smelt_status st = hf_vocab_read(ctx, dir, m, &why);
-    if (st == SMELT_OK) return SMELT_OK;
+    smelt_status st = hf_vocab_read(ctx, *sides, m, &why);
+    if (st == SMELT_OK) return m->config_made && config_tokens(m->config, m->vocab) ? smelt_oom(err) : SMELT_OK;
     smelt_err *keep = arena_calloc(&m->arena, 1, sizeof *keep);
     if (st == SMELT_E_NOMEM || !keep) return smelt_oom(err);
     *keep = why;
@@ -250,9 +292,10 @@ smelt_status hf_config_read(const smelt_ctx *ctx, const char *dir, smelt_model *
 
 static smelt_status read(const smelt_ctx *ctx, const char *path, smelt_model *m, smelt_err *err)
 {
+    const char *sides = path;
     smelt_status st = read_weights(ctx, path, m, err);
-    if (st == SMELT_OK && has(path, "config.json")) st = hf_config_read(ctx, path, m, err);
-    if (st == SMELT_OK) st = read_sides(m, path, err);
+    if (st == SMELT_OK && has(path, "config.json")) st = read_config(ctx, path, m, &sides, err);
+    if (st == SMELT_OK) st = read_sides(m, sides, err);
     if (st != SMELT_OK) smelt_err_where(err, "%s", path);
     return st;
 }
@@ -278,17 +321,6 @@ static smelt_status add_json(smelt_layout *l, const char *name, const json_t *va
     char *copy = arena_printf(&l->arena, "%s\n", text);
     smelt_json_free(text);
     return copy ? layout_add_file(l, name, copy, n + 1, n + 1, NULL, err) : smelt_oom(err);
-}
-
-/* Token ids that config.json repeats. */
-static int config_tokens(json_t *config, const smelt_vocab *v)
-{
-    static const char *const stems[SMELT_SP_COUNT] = {
-        [SMELT_SP_BOS] = "bos_token_id", [SMELT_SP_EOS] = "eos_token_id", [SMELT_SP_PAD] = "pad_token_id"};
-    int bad = 0;
-    for (int i = 0; v && i < SMELT_SP_COUNT; i++)
-        if (stems[i] && v->special[i] >= 0) bad |= json_object_set_new(config, stems[i], json_integer(v->special[i]));
-    return bad;
 }
 
 static smelt_status layout(const smelt_ctx *ctx, const smelt_model *model, const smelt_model *out, const smelt_dtype *types,

@@ -34,11 +34,26 @@ const smelt_arch *arch_by_class(const char *hf_class)
     return NULL;
 }
 
+const smelt_arch *arch_by_marks(const json_t *config)
+{
+    for (size_t i = 0; i < N_ARCHS; i++) {
+        const char *p = archs[i]->marks;
+        while (p && *p) {
+            size_t len = strcspn(p, "|");
+            if (!json_object_getn(config, p, len)) break;
+            p += len + (p[len] == '|');
+        }
+        if (p && !*p) return archs[i];
+    }
+    return NULL;
+}
+
 const char *arch_list(smelt_arena *arena)
 {
     const char *list = "";
     for (size_t i = 0; i < N_ARCHS && list; i++) {
         size_t len = strcspn(archs[i]->hf_classes, "|");
+        if (!len) continue;
         list = arena_printf(arena, "%s%s%.*s", list, i ? ", " : "", (int)len, archs[i]->hf_classes);
     }
     return list ? list : "";

@@ -35,17 +35,19 @@ typedef struct smelt_hp_rule {
 
 /* How tensors of a Hugging Face checkpoint become tensors of the IR: rows of the table in xform.c, each with its inverse. */
 typedef enum smelt_x {
-    X_NONE,           /* one to one */
-    X_QKV_ROWS,       /* one matrix: all queries, all keys, all values; to the rule's role and the two after it */
-    X_QKV_GROUPS,     /* one matrix of KV_HEADS groups: queries, a key, a value; likewise */
-    X_PAIR_ROWS,      /* rows of two tensors in turn (gpt-oss: gate, up); to the rule's role and the one after it */
-    X_PAIR_COLS,      /* the same for biases: [experts, 2 n] */
-    X_PAIR_HALVES,    /* the two one after the other in each expert */
-    X_TRANSPOSE,      /* [.., in, out] */
-    X_TRANSPOSE_PAIR, /* both */
-    X_MXFP4,          /* NAME_blocks and NAME_scales */
-    X_MXFP4_PAIR,     /* the same with rows in turn */
-    X_EXPERTS,        /* one tensor an expert, %E in the name; stacked */
+    X_NONE,             /* one to one */
+    X_QKV_ROWS,         /* one matrix: all queries, all keys, all values; to the rule's role and the two after it */
+    X_QKV_GROUPS,       /* one matrix of KV_HEADS groups: queries, a key, a value; likewise */
+    X_PAIR_ROWS,        /* rows of two tensors in turn (gpt-oss: gate, up); to the rule's role and the one after it */
+    X_PAIR_COLS,        /* the same for biases: [experts, 2 n] */
+    X_PAIR_HALVES,      /* the two one after the other in each expert */
+    X_TRANSPOSE,        /* [.., in, out] */
+    X_TRANSPOSE_PAIR,   /* both */
+    X_MXFP4,            /* NAME_blocks and NAME_scales */
+    X_MXFP4_PAIR,       /* the same with rows in turn */
+    X_MXFP4_PARTS,      /* NAME.blocks and NAME.scales */
+    X_MXFP4_PARTS_PAIR, /* the same with rows in turn */
+    X_EXPERTS,          /* one tensor an expert, %E in the name; stacked */
     X_COUNT
 } smelt_x;
 
@@ -80,17 +82,19 @@ typedef struct smelt_name_rule {
 enum { SMELT_HP_NOT = 1000 };
 
 typedef struct smelt_arch {
-    const char *name;             /* GGUF's general.architecture */
-    const char *stands_for;       /* published models, for people */
-    const char *hf_classes;       /* config.json's architectures[0], '|' between; the first is what writers use */
-    const char *model_type;       /* config.json's model_type */
-    const char *prefix;           /* beginning of Hugging Face names that older or bare checkpoints leave out; may be NULL */
-    const smelt_hp_rule *hp;      /* ends with keys NULL */
-    const smelt_name_rule *names; /* ends with hf NULL */
-    const char *config_extra;     /* JSON members that a written config.json needs besides, without braces */
-    bool gguf_qkv;                /* GGUF stores q, k and v in one tensor, one after the other */
-    const char *layout;           /* value of tensor_data_layout, where the family has that key */
-    const smelt_hp *gguf_keys;    /* order of the keys, ends with SMELT_HP_COUNT; NULL: that of hparams.def */
+    const char *name;                 /* GGUF's general.architecture */
+    const char *stands_for;           /* published models, for people */
+    const char *hf_classes;           /* config.json's architectures[0], '|' between; the first is what writers use */
+    const char *marks;                /* where hf_classes is empty: members, '|' between, that a config.json without a class has */
+    const struct smelt_arch *becomes; /* a layout that is only read: the family as which the model goes on; otherwise NULL */
+    const char *model_type;           /* config.json's model_type */
+    const char *prefix;               /* beginning of Hugging Face names that older or bare checkpoints leave out; may be NULL */
+    const smelt_hp_rule *hp;          /* ends with keys NULL */
+    const smelt_name_rule *names;     /* ends with hf NULL */
+    const char *config_extra;         /* JSON members that a written config.json needs besides, without braces */
+    bool gguf_qkv;                    /* GGUF stores q, k and v in one tensor, one after the other */
+    const char *layout;               /* value of tensor_data_layout, where the family has that key */
+    const smelt_hp *gguf_keys;        /* order of the keys, ends with SMELT_HP_COUNT; NULL: that of hparams.def */
     /* What rules cannot say: derives hyperparameters from others and from the configuration (NULL when reading GGUF). */
     smelt_status (*derive)(const json_t *config, smelt_hparams *hp, smelt_err *err);
     /* Members of config.json that follow from hyperparameters in ways that rules cannot say. May be NULL. */
@@ -100,6 +104,8 @@ typedef struct smelt_arch {
 /* BORROWED; NULL if no family has it. */
 const smelt_arch *arch_by_name(const char *name, size_t len);
 const smelt_arch *arch_by_class(const char *hf_class);
+/* The same for a config.json that names no class, by its members. */
+const smelt_arch *arch_by_marks(const json_t *config);
 /* Names of all families for messages: "llama, …". */
 const char *arch_list(smelt_arena *arena);
 

@@ -219,13 +219,26 @@ static smelt_status derive(const smelt_arch *arch, const json_t *config, smelt_h
     return SMELT_OK;
 }
 
+/* From here on the model is one of another family, with the configuration that a checkpoint of that has. */
+static smelt_status become(smelt_model *m, const smelt_arch *arch, smelt_err *err)
+{
+    json_t *config;
+    m->arch = arch;
+    json_decref(m->config);
+    m->config = NULL;
+    SMELT_TRY(arch_config(m, "bfloat16", &config, err));
+    m->config = config;
+    m->config_made = true;
+    return SMELT_OK;
+}
+
 smelt_status arch_from_hf(const smelt_ctx *ctx, smelt_model *m, smelt_err *err)
 {
     (void)ctx;
     const json_t *classes = json_object_get(m->config, "architectures");
     const char *cls = json_string_value(json_array_get(classes, 0)),
                *type = json_string_value(json_object_get(m->config, "model_type"));
-    const smelt_arch *arch = cls ? arch_by_class(cls) : NULL;
+    const smelt_arch *arch = cls ? arch_by_class(cls) : json_is_array(classes) ? NULL : arch_by_marks(m->config);
     if (!arch) {
         m->unmapped = arena_printf(&m->arena, "its architecture '%s' (model_type '%s') is not known; known are: %s",
                                    cls ? cls : "(none)", type ? type : "(none)", arch_list(&m->arena));
@@ -240,14 +253,14 @@ smelt_status arch_from_hf(const smelt_ctx *ctx, smelt_model *m, smelt_err *err)
     SMELT_TRY(check_config(&m->hp, err));
     /* A bare decoder has no head; it is used with its embedding. */
     static const char bare[] = "Model";
-    const size_t len = strlen(cls), tail = sizeof bare - 1, own = strcspn(arch->hf_classes, "|");
+    const size_t len = cls ? strlen(cls) : 0, tail = sizeof bare - 1, own = strcspn(arch->hf_classes, "|");
     const bool headless =
         len > tail && strcmp(cls + len - tail, bare) == 0 && !(len == own && memcmp(cls, arch->hf_classes, len) == 0);
     if (headless && !model_find(m, "lm_head.weight")) m->hp.v[SMELT_HP_TIED] = 1;
     SMELT_TRY(names_from_hf(m, arch, err));
     if (m->hp.set[SMELT_HP_ROPE_SCALING] && (rope_scaling)m->hp.v[SMELT_HP_ROPE_SCALING] == ROPE_LLAMA3)
         SMELT_TRY(rope_freqs_make(m, err));
-    return SMELT_OK;
+    return arch->becomes ? become(m, arch->becomes, err) : SMELT_OK;
 }
 
 /* Puts a value at a path such as "rope_scaling.factor". Takes `value`. */

@@ -212,5 +212,7 @@ const xf_row xf_rows[X_COUNT] = {
     [X_TRANSPOSE_PAIR] = {1, 2, transpose_pair, transpose_pair_back, if_plain, {NULL}},
     [X_MXFP4] = {2, 1, mxfp4, mxfp4_back, if_mxfp4, {"_blocks", "_scales"}},
     [X_MXFP4_PAIR] = {2, 2, mxfp4_pair, mxfp4_pair_back, if_mxfp4, {"_blocks", "_scales"}},
+    [X_MXFP4_PARTS] = {2, 1, mxfp4, mxfp4_back, if_mxfp4, {".blocks", ".scales"}},
+    [X_MXFP4_PARTS_PAIR] = {2, 2, mxfp4_pair, mxfp4_pair_back, if_mxfp4, {".blocks", ".scales"}},
     [X_EXPERTS] = {0, 1, experts, experts_back, always, {NULL}},
 };

@@ -163,16 +163,20 @@ static bool within(const char *path, const char *dir)
     return strncmp(path, dir, n) == 0 && (path[n] == '/' || (n && dir[n - 1] == '/'));
 }
 
-/* A model hub's cache keeps snapshots/REV/NAME as links to blobs/HASH beside snapshots/. */
+/* A model hub's cache keeps snapshots/REV/NAME, or snapshots/REV/FOLDER/NAME, as links to blobs/HASH beside snapshots/. */
 static bool in_hub_blobs(const char *path, const char *dir)
 {
-    const char *rev = strrchr(dir, '/');
-    if (!rev || rev == dir) return false;
-    size_t n = (size_t)(rev - dir);
     static const char snap[] = "/snapshots", blobs[] = "/blobs/";
-    if (n < sizeof snap - 1 || memcmp(dir + n - (sizeof snap - 1), snap, sizeof snap - 1) != 0) return false;
-    n -= sizeof snap - 1;
-    return strncmp(path, dir, n) == 0 && strncmp(path + n, blobs, sizeof blobs - 1) == 0;
+    size_t n = strlen(dir);
+    for (int above = 0; above < 2; above++) {
+        while (n && dir[n - 1] != '/')
+            n--;
+        if (!n || !--n) return false;
+        if (n < sizeof snap - 1 || memcmp(dir + n - (sizeof snap - 1), snap, sizeof snap - 1) != 0) continue;
+        const size_t top = n - (sizeof snap - 1);
+        return strncmp(path, dir, top) == 0 && strncmp(path + top, blobs, sizeof blobs - 1) == 0;
+    }
+    return false;
 }
 
 smelt_status path_inside(smelt_arena *arena, const char *dir, const char *name, char **out, smelt_err *err)

@@ -38,6 +38,7 @@ struct smelt_model {
     const struct smelt_vocab *vocab; /* NULL: none */
     const smelt_err *vocab_err;      /* why there is none although the source has a tokenizer; NULL otherwise */
     void *config;                    /* json_t of config.json, owned; NULL: none */
+    bool config_made;                /* config is another than the source's, which was of a layout that is only read */
     smelt_side_file *side;
     size_t n_side, cap_side;
     smelt_tensor *tensors;

@@ -115,7 +115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     model_init(&m);
     m.config = config;
     const char *cls = json_string_value(json_array_get(json_object_get(config, "architectures"), 0));
-    const smelt_arch *arch = cls ? arch_by_class(cls) : NULL;
+    const smelt_arch *arch = cls ? arch_by_class(cls) : arch_by_marks(config);
     if (arch) make_tensors(&m, arch);
     const smelt_status st = json_is_object(config) ? arch_from_hf(&ctx, &m, &err) : SMELT_E_CORRUPT;
     if (json_is_object(config)) demand(st == SMELT_OK || (err.code == st && err.text[0]), "a refusal without a text");

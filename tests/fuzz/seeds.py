@@ -220,6 +220,11 @@ families = {
 for name, (cls, fields) in families.items():
     put("config_json", name, json.dumps({"architectures": [cls], **fields}).encode())
 
+original = {"num_hidden_layers": 1, "num_experts": 2, "experts_per_token": 1, "vocab_size": 4, "hidden_size": 32, "intermediate_size": 32,
+            "swiglu_limit": 7.0, "head_dim": 8, "num_attention_heads": 4, "num_key_value_heads": 2, "sliding_window": 4,
+            "initial_context_length": 8, "rope_theta": 150000.0, "rope_scaling_factor": 2.0, "rope_ntk_alpha": 1.0, "rope_ntk_beta": 32.0}
+put("config_json", "gpt-oss-original", json.dumps(original).encode())
+
 llama_block = {"input_layernorm.weight": (32,), "post_attention_layernorm.weight": (32,), "self_attn.q_proj.weight": (32, 32),
                "self_attn.k_proj.weight": (16, 32), "self_attn.v_proj.weight": (16, 32), "self_attn.o_proj.weight": (32, 32)}  # fmt: skip
 llama_ends = {"model.embed_tokens.weight": (4, 32), "model.norm.weight": (32,), "lm_head.weight": (4, 32)}
@@ -254,6 +259,14 @@ for name, shapes in checkpoints.items():
     kinds = {k: torch.uint8 if k.endswith(("_blocks", "_scales")) else torch.bfloat16 for k in shapes}
     weights = safetensors_save({k: torch.zeros(v, dtype=kinds[k]) for k, v in shapes.items()})
     put("hf_dir", name, folder({"config.json": {"architectures": [cls], **fields}, "model.safetensors": weights}))
+original_block = {"attn.norm.scale": (32,), "attn.qkv.weight": (64, 32), "attn.qkv.bias": (64,), "attn.sinks": (4,),
+                  "attn.out.weight": (32, 32), "attn.out.bias": (32,), "mlp.norm.scale": (32,), "mlp.gate.weight": (2, 32), "mlp.gate.bias": (2,),
+                  "mlp.mlp1_weight.blocks": (2, 64, 1, 16), "mlp.mlp1_weight.scales": (2, 64, 1), "mlp.mlp1_bias": (2, 64),
+                  "mlp.mlp2_weight.blocks": (2, 32, 1, 16), "mlp.mlp2_weight.scales": (2, 32, 1), "mlp.mlp2_bias": (2, 32)}  # fmt: skip
+shapes = {"embedding.weight": (4, 32), "norm.scale": (32,), "unembedding.weight": (4, 32), **block("block.0.", original_block)}
+weights = safetensors_save({k: torch.zeros(v, dtype=torch.uint8 if k.endswith(("blocks", "scales")) else torch.bfloat16)
+                            for k, v in shapes.items()})
+put("hf_dir", "gpt-oss-original", folder({"config.json": original, "model.safetensors": weights}))
 
 
 def family_gguf(arch, ints, floats, shapes, mxfp4=()):

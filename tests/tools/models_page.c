@@ -36,6 +36,8 @@ static const char *const transforms[X_COUNT] = {
     [X_TRANSPOSE_PAIR] = "transposed, rows of the two in turn",
     [X_MXFP4] = "MXFP4 codes and scales",
     [X_MXFP4_PAIR] = "MXFP4 codes and scales, rows of the two in turn",
+    [X_MXFP4_PARTS] = "MXFP4 codes and scales",
+    [X_MXFP4_PARTS_PAIR] = "MXFP4 codes and scales, rows of the two in turn",
     [X_EXPERTS] = "one an expert, stacked",
 };
 
@@ -99,7 +101,9 @@ static void print_tensors(const smelt_arch *a)
         if (r->flags & (NAME_DROP | NAME_NO_HF)) continue;
         const bool bare = r->flags & NAME_BARE || x->suffix[0];
         const bool qkv = a->gguf_qkv && r->role == SMELT_R_ATTN_Q && x->n_out == 3;
-        printf("| `%s%s`", r->hf, bare && x->suffix[0] ? "_blocks`, `_scales" : bare ? "" : ".weight");
+        printf("| `%s%s", r->hf, bare && !x->suffix[0] ? "" : bare ? x->suffix[0] : ".weight");
+        if (x->suffix[0]) printf("`, `%s", x->suffix[1]);
+        printf("`");
         if (!bare && r->bias_if != SMELT_HP_COUNT) printf(", `.bias`");
         printf(" | `%s` | ", r->shape ? r->shape : "");
         for (int o = 0; o < (qkv ? 1 : x->n_out); o++)
@@ -129,7 +133,9 @@ int main(void)
         const smelt_arch *a = archs[i];
         printf("| %s | ", a->stands_for);
         print_spellings(a->hf_classes);
-        printf(" | `%s` | `%s` |\n", a->model_type, a->name);
+        printf(a->marks ? "no class, but " : "");
+        print_spellings(a->marks ? a->marks : "");
+        printf(" | %s%s%s | `%s` |\n", *a->model_type ? "`" : "", a->model_type, *a->model_type ? "`" : "", a->name);
     }
     for (size_t i = 0; i < sizeof archs / sizeof *archs; i++) {
         printf("\n## %s\n\n", archs[i]->stands_for);

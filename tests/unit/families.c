@@ -485,6 +485,93 @@ static void gpt_oss_has_its_pairs_in_turn_in_both_layouts(void **state)
     refused(GPTOSS, "", OSS_FLOAT OSS_MX "-" OSS "down_proj_scales;!" OSS "down_proj_scales 2 32 2", "wrong shape");
 }
 
+/* OpenAI's own layout of the same tiny model. */
+#define ORIGINAL_CONFIG \
+    "\"architectures\": null, \"num_experts\": 2, \"num_local_experts\": null, \"experts_per_token\": 1, " \
+    "\"initial_context_length\": 8, \"rope_theta\": 5000, \"rope_scaling_factor\": 3.0, \"rope_ntk_alpha\": 2.0, " \
+    "\"rope_ntk_beta\": 16.0, \"swiglu_limit\": 7.0, \"sliding_window\": 4, \"max_position_embeddings\": null"
+#define ORIGINAL \
+    "embedding.weight 5 32;norm.scale 32;unembedding.weight 5 32;block.%d.attn.norm.scale 32;block.%d.attn.qkv.weight 16 32;" \
+    "block.%d.attn.qkv.bias 16;block.%d.attn.sinks 4;block.%d.attn.out.weight 32 8;block.%d.attn.out.bias 32;" \
+    "block.%d.mlp.norm.scale 32;block.%d.mlp.gate.weight 2 32;block.%d.mlp.gate.bias 2;block.%d.mlp.mlp1_bias 2 64;" \
+    "!block.%d.mlp.mlp1_weight.blocks 2 64 1 16;!block.%d.mlp.mlp1_weight.scales 2 64 1;block.%d.mlp.mlp2_bias 2 32;" \
+    "!block.%d.mlp.mlp2_weight.blocks 2 32 1 16;!block.%d.mlp.mlp2_weight.scales 2 32 1;"
+
+static void make_original(smelt_model *m, const char *extra, const char *tensors)
+{
+    json_t *patch = NULL;
+    make(m, GPTOSS, ORIGINAL_CONFIG, "");
+    char text[64];
+    snprintf(text, sizeof text, "{%s}", extra);
+    assert_int_equal(smelt_json_parse(text, strlen(text), "test", &patch, NULL), SMELT_OK);
+    assert_int_equal(json_object_update(m->config, patch), 0);
+    json_decref(patch);
+    m->n_tensors = 0;
+    assert_int_equal(model_reindex(m, NULL), SMELT_OK);
+    add_all(m, ORIGINAL);
+    add_all(m, tensors);
+}
+
+static void original_refused(const char *extra, const char *tensors, const char *text)
+{
+    smelt_model m;
+    smelt_err err = {0};
+    make_original(&m, extra, tensors);
+    const smelt_status st = arch_from_hf(&ctx, &m, &err);
+    if (st == SMELT_OK || !strstr(err.text, text)) fail_msg("with %s %s: '%s' is not in '%s'", extra, tensors, text, err.text);
+    model_free(&m);
+}
+
+static void the_original_layout_of_gpt_oss_becomes_the_published_one(void **state)
+{
+    (void)state;
+    smelt_model m, hf;
+    smelt_err err = {0};
+    make_original(&m, "", "");
+    if (arch_from_hf(&ctx, &m, &err) != SMELT_OK) fail_msg("%s", err.text);
+    assert_true(m.arch == arch_by_class("GptOssForCausalLM"));
+    has_rows(&m, "blk.1.attn_q.weight", "block.1.attn.qkv.weight", 32, "0-7");
+    has_rows(&m, "blk.1.attn_k.weight", "block.1.attn.qkv.weight", 32, "8-11");
+    has_rows(&m, "blk.1.attn_v.bias", "block.1.attn.qkv.bias", 1, "12-15");
+    has_rows(&m, "blk.0.ffn_up_exps.bias", "block.0.mlp.mlp1_bias", 1,
+             "1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31,33,35,37,39,41,43,45,47,49,51,53,55,57,59,61,63,"
+             "65,67,69,71,73,75,77,79,81,83,85,87,89,91,93,95,97,99,101,103,105,107,109,111,113,115,117,119,121,123,125,127");
+    has_rows(&m, "blk.0.post_attention_norm.weight", "block.0.mlp.norm.scale", 1, "0-31");
+    /* The configuration is one that transformers reads, and means the same. */
+    model_init(&hf);
+    assert_int_equal(arch_project_hf(&m, &hf, &err), SMELT_OK);
+    hf.config = json_incref(m.config);
+    if (arch_from_hf(&ctx, &hf, &err) != SMELT_OK) fail_msg("%s", err.text);
+    assert_non_null(model_find(&hf, "blk.1.ffn_down_exps.weight"));
+    for (int i = 0; i < SMELT_HP_COUNT; i++)
+        if (m.hp.v[i] != hf.hp.v[i] && i != SMELT_HP_ROPE_LOW_FREQ)
+            fail_msg("hyperparameter %d is %g, was %g", i, hf.hp.v[i], m.hp.v[i]);
+    static const struct {
+        smelt_hp id;
+        double want;
+    } want[] = {{SMELT_HP_CTX, 24},           {SMELT_HP_ROPE_ORIG_CTX, 8}, {SMELT_HP_ROPE_FACTOR, 3}, {SMELT_HP_YARN_BETA_FAST, 16},
+                {SMELT_HP_YARN_BETA_SLOW, 2}, {SMELT_HP_ROPE_BASE, 5000},  {SMELT_HP_EXPERTS, 2},     {SMELT_HP_EXPERTS_USED, 1},
+                {SMELT_HP_WINDOW, 4},         {SMELT_HP_FF_EXP, 32}};
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++)
+        assert_true(hf.hp.v[want[i].id] == want[i].want);
+    model_free(&hf);
+    model_free(&m);
+    original_refused("", "-block.1.attn.qkv.bias", "missing: block.1.attn.qkv.bias");
+    original_refused("", "-block.0.mlp.mlp2_weight.scales", "missing: block.0.mlp.mlp2_weight.scales");
+    original_refused("", "model.layers.0.self_attn.sinks 4", "unexpected: model.layers.0.self_attn.sinks");
+    original_refused("", "-block.0.attn.qkv.weight;block.0.attn.qkv.weight 15 32", "block.0.attn.qkv.weight is [15, 32]");
+    original_refused("", "block.2.attn.sinks 4", "unexpected: block.2.attn.sinks");
+    original_refused("\"swiglu_limit\": 5", "", "'swiglu_limit' is 5");
+    original_refused("\"rope_scaling_factor\": 1e9", "", "32 bits");
+    original_refused("\"num_experts\": 3", "", "the configuration says [3, 64, 1, 16]");
+    /* A member that tells the layout is not there. */
+    make_original(&m, "\"rope_ntk_alpha\": 1", "");
+    json_object_del(m.config, "rope_ntk_alpha");
+    assert_int_equal(arch_from_hf(&ctx, &m, &err), SMELT_OK);
+    assert_null(m.arch);
+    model_free(&m);
+}
+
 typedef struct expectation {
     int id;
     const char *extra, *tensors;
@@ -884,6 +971,7 @@ int main(void)
         cmocka_unit_test(fused_queries_keys_and_values_land_where_they_belong),
         cmocka_unit_test(experts_are_stacked_from_either_layout),
         cmocka_unit_test(gpt_oss_has_its_pairs_in_turn_in_both_layouts),
+        cmocka_unit_test(the_original_layout_of_gpt_oss_becomes_the_published_one),
         cmocka_unit_test(what_configurations_say_and_what_follows),
         cmocka_unit_test(absent_members_mean_what_the_configuration_class_says),
         cmocka_unit_test(misfits_are_listed_for_every_family),

@@ -138,7 +138,8 @@ static void a_hub_cache_s_links_to_blobs_are_followed(void **state)
     scratch *s = *state;
     smelt_arena arena = {0};
     char path[1024], *out;
-    static const char *const folders[] = {"hub", "hub/blobs", "hub/snapshots", "hub/snapshots/rev", "hub/other"};
+    static const char *const folders[] = {
+        "hub", "hub/blobs", "hub/snapshots", "hub/snapshots/rev", "hub/snapshots/rev/original", "hub/other"};
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
         assert_int_equal(mkdir(scratch_path(s, folders[i]), 0700), 0);
     scratch_write(s, "hub/blobs/abc", "x", 1);
@@ -146,6 +147,11 @@ static void a_hub_cache_s_links_to_blobs_are_followed(void **state)
     assert_int_equal(symlink("../../blobs/abc", scratch_path(s, "hub/snapshots/rev/model")), 0);
     assert_int_equal(symlink("../../other/abc", scratch_path(s, "hub/snapshots/rev/stray")), 0);
     snprintf(path, sizeof path, "%s", scratch_path(s, "hub/snapshots/rev"));
+    assert_int_equal(path_inside(&arena, path, "model", &out, NULL), SMELT_OK);
+    assert_int_equal(path_inside(&arena, path, "stray", &out, NULL), SMELT_E_FORBIDDEN);
+    assert_int_equal(symlink("../../../blobs/abc", scratch_path(s, "hub/snapshots/rev/original/model")), 0);
+    assert_int_equal(symlink("../../../other/abc", scratch_path(s, "hub/snapshots/rev/original/stray")), 0);
+    snprintf(path, sizeof path, "%s", scratch_path(s, "hub/snapshots/rev/original"));
     assert_int_equal(path_inside(&arena, path, "model", &out, NULL), SMELT_OK);
     assert_int_equal(path_inside(&arena, path, "stray", &out, NULL), SMELT_E_FORBIDDEN);
     arena_free(&arena);

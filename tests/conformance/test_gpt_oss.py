@@ -1,0 +1,103 @@
+"""gpt-oss in OpenAI's own layout: the same model as the Hugging Face checkpoint that it was published with."""
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import make_checkpoints as makers
+from conftest import assert_same_tensors, checkpoint_tensors, read_gguf
+from test_families import made  # noqa: F401
+
+
+def make_original(src: Path, repository: Path, shards: int = 1) -> Path:
+    """OpenAI's layout of the gpt-oss checkpoint `src`, whose experts are in MXFP4: REPOSITORY/original, with the tokenizer in
+    REPOSITORY. Names, order of rows and configuration are those of gpt_oss/torch (model.py, weights.py)."""
+    import torch
+    from safetensors.torch import load_file, save_file
+    c, hf = json.loads((src / "config.json").read_text()), load_file(src / "model.safetensors")
+    out = {"embedding.weight": hf.pop("model.embed_tokens.weight"), "norm.scale": hf.pop("model.norm.weight"),
+           "unembedding.weight": hf.pop("lm_head.weight")}
+    for i in range(c["num_hidden_layers"]):
+        take, to = lambda name: hf.pop(f"model.layers.{i}." + name), f"block.{i}."
+        out[to + "attn.norm.scale"] = take("input_layernorm.weight")
+        out[to + "mlp.norm.scale"] = take("post_attention_layernorm.weight")
+        out[to + "attn.sinks"] = take("self_attn.sinks")
+        for part in ("weight", "bias"):
+            out[to + f"attn.qkv.{part}"] = torch.cat([take(f"self_attn.{p}_proj.{part}") for p in "qkv"])
+            out[to + f"attn.out.{part}"] = take(f"self_attn.o_proj.{part}")
+            out[to + f"mlp.gate.{part}"] = take(f"mlp.router.{part}")
+        for ours, theirs in (("mlp1", "gate_up"), ("mlp2", "down")):
+            out[to + f"mlp.{ours}_bias"] = take(f"mlp.experts.{theirs}_proj_bias")
+            for part in ("blocks", "scales"):
+                out[to + f"mlp.{ours}_weight.{part}"] = take(f"mlp.experts.{theirs}_proj_{part}")
+    assert not hf, hf.keys()
+    rope = c.get("rope_parameters") or c["rope_scaling"]
+    original = repository / "original"
+    original.mkdir(parents=True)
+    for f in src.iterdir():
+        if f.name not in ("config.json", "model.safetensors"):
+            shutil.copy(f, repository)
+    same = ("num_hidden_layers", "vocab_size", "hidden_size", "intermediate_size", "swiglu_limit", "head_dim", "num_attention_heads",
+            "num_key_value_heads", "sliding_window")
+    makers.write_json(original / "config.json", {
+        **{k: c[k] for k in same}, "num_experts": c["num_local_experts"], "experts_per_token": c["num_experts_per_tok"],
+        "initial_context_length": rope["original_max_position_embeddings"], "rope_theta": rope["rope_theta"],
+        "rope_scaling_factor": rope["factor"], "rope_ntk_alpha": rope["beta_slow"], "rope_ntk_beta": rope["beta_fast"]})
+    kinds = {"blocks": "FP4", "scales": "UE8"}
+    makers.write_json(original / "dtypes.json", {n: kinds.get(n.rpartition(".")[2], "BF16") for n in out})
+    names = list(out)
+    for s in range(shards):
+        name = "model.safetensors" if shards == 1 else f"model--{s + 1:05d}-of-{shards:05d}.safetensors"
+        save_file({n: out[n].contiguous() for n in names[s::shards]}, original / name)
+    return original
+
+
+@pytest.fixture(scope="module")
+def published(made):
+    return made.checkpoint("gpt-oss-mxfp4")
+
+
+@pytest.fixture(params=[1, 3])
+def original(published, tmp_path, request):
+    """In one file, and in shards as they are named there."""
+    return make_original(published, tmp_path / published.name, request.param)
+
+
+def test_original_layout_gives_the_same_gguf(smelt, published, original, tmp_path):
+    smelt("convert", published, tmp_path / "published.gguf", "--quiet", check=True)
+    smelt("convert", original, tmp_path / "original.gguf", "--quiet", check=True)
+    ours, theirs = read_gguf(tmp_path / "original.gguf"), read_gguf(tmp_path / "published.gguf")
+    assert list(ours.kv.items()) == list(theirs.kv.items())
+    assert {n: (t.type, t.shape, t.data) for n, t in ours.tensors.items()} == {n: (t.type, t.shape, t.data) for n, t in theirs.tensors.items()}
+
+
+def assert_is_the_published(folder, published):
+    import transformers
+    assert_same_tensors(checkpoint_tensors(folder), checkpoint_tensors(published))
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        assert json.loads((folder / name).read_text()) == json.loads((published / name).read_text())
+    ours, theirs = (transformers.AutoConfig.from_pretrained(d).to_dict() for d in (folder, published))
+    for k in ("transformers_version", "_name_or_path", "dtype"):
+        ours.pop(k, None), theirs.pop(k, None)
+    assert ours == theirs
+
+
+def test_original_layout_becomes_the_published_one(smelt, published, original, tmp_path):
+    """Straight to a directory, and by way of GGUF."""
+    smelt("convert", original, tmp_path / "straight", "--quiet", check=True)
+    assert_is_the_published(tmp_path / "straight", published)
+    smelt("convert", original, tmp_path / "there.gguf", "--quiet", check=True)
+    smelt("convert", tmp_path / "there.gguf", tmp_path / "back", "--quiet", check=True)
+    assert_same_tensors(checkpoint_tensors(tmp_path / "back"), checkpoint_tensors(published))
+
+
+def test_original_layout_without_a_tokenizer_says_so(smelt, published, tmp_path):
+    original = make_original(published, tmp_path / "repository")
+    done = smelt("convert", original, tmp_path / "there.gguf", check=True)
+    assert "that of the directory above it is used" in done.stderr
+    shutil.move(original, tmp_path / "alone")
+    done = smelt("convert", tmp_path / "alone", tmp_path / "bare.gguf", check=True)
+    assert "has no tokenizer" in done.stderr and "tokenizer.json" in done.stderr
+    assert "tokenizer.ggml.tokens" not in read_gguf(tmp_path / "bare.gguf").kv
+    assert read_gguf(tmp_path / "bare.gguf").tensors.keys() == read_gguf(tmp_path / "there.gguf").tensors.keys()
