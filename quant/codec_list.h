@@ -29,6 +29,9 @@ LANE_PACK(q6_k);
 LANE_PACK(iq4_nl);
 LANE_PACK(iq4_xs);
 
+/* The encoders of iq_grid.c's types. */
+smelt_pack_fn iq2_xxs_pack, iq2_xs_pack, iq2_s_pack, iq3_xxs_pack, iq3_s_pack, iq1_s_pack, iq1_m_pack;
+
 /* Baseline functions that variants fall back to for blocks whose arithmetic leaves the usual range. */
 smelt_pack_fn f16_pack, bf16_pack, q4_0_pack, q4_1_pack, q5_0_pack, q5_1_pack, q8_0_pack;
 smelt_unpack_fn f16_unpack, bf16_unpack, q4_0_unpack, q4_1_unpack, q5_0_unpack, q5_1_unpack, q8_0_unpack;

@@ -1,39 +1,10 @@
-/* Types whose codes name points of a fixed set: eight elements (iq2, iq1) or four (iq3) at a time, signs apart. Blocks of 256
- * elements in eight groups of 32. Decoding only. */
-#include "quant/blocks.h"
+/* Types whose codes name points of a fixed set: eight elements (iq2, iq1) or four (iq3) at a time, signs apart. Decoding;
+ * iq_lattice.c and iq_ternary.c encode. */
 #include "quant/codec_list.h"
 #include "quant/fp.h"
+#include "quant/iq_blocks.h"
 
 #include "quant/iq_points.inc"
-
-typedef struct blk_iq2_xxs {
-    uint8_t d[2], qs[64]; /* a group: four point numbers, then four times 7 bits of signs and 4 bits of scale */
-} blk_iq2_xxs;
-typedef struct blk_iq2_xs {
-    uint8_t d[2], qs[64], scales[8]; /* qs: 16 bits, 9 of point and 7 of signs */
-} blk_iq2_xs;
-typedef struct blk_iq2_s {
-    uint8_t d[2], qs[32], signs[32], qh[8], scales[8]; /* qh: two upper bits of each point number */
-} blk_iq2_s;
-typedef struct blk_iq3_xxs {
-    uint8_t d[2], qs[64], gas[32]; /* gas: signs and scale as in iq2_xxs */
-} blk_iq3_xxs;
-typedef struct blk_iq3_s {
-    uint8_t d[2], qs[64], qh[8], signs[32], scales[4];
-} blk_iq3_s;
-typedef struct blk_iq1_s {
-    uint8_t d[2], qs[32], qh[16]; /* qh: 16 bits a group, four times 3 upper bits, 3 bits of scale, sign of the shift */
-} blk_iq1_s;
-typedef struct blk_iq1_m {
-    uint8_t qs[32], qh[16], scales[8]; /* scales: four times 16 bits, the upper 4 of each a quarter of a float16 */
-} blk_iq1_m;
-BLOCK_SIZE_IS(blk_iq2_xxs, IQ2_XXS);
-BLOCK_SIZE_IS(blk_iq2_xs, IQ2_XS);
-BLOCK_SIZE_IS(blk_iq2_s, IQ2_S);
-BLOCK_SIZE_IS(blk_iq3_xxs, IQ3_XXS);
-BLOCK_SIZE_IS(blk_iq3_s, IQ3_S);
-BLOCK_SIZE_IS(blk_iq1_s, IQ1_S);
-BLOCK_SIZE_IS(blk_iq1_m, IQ1_M);
 
 enum { N = 256, GROUPS = 8 };
 
@@ -168,7 +139,7 @@ BLOCK_VALIDATE(iq1_m_validate, blk_iq1_m, (iq1_m_scale(b) & 0x7C00) != 0x7C00)
     const smelt_codec smelt_codec_##name = {.dtype = SMELT_DT_##id, \
                                             .validate = name##_validate, \
                                             .weights = SMELT_WEIGHTS_##need, \
-                                            .variants = {{SMELT_CPU_BASELINE, NULL, name##_unpack}}}
+                                            .variants = {{SMELT_CPU_BASELINE, name##_pack, name##_unpack}}}
 /* Source: ggml_quantize_requires_imatrix for what is required, llama-quantize's tensor_requires_imatrix for what is advised. */
 CODEC(iq2_xxs, IQ2_XXS, REQUIRED);
 CODEC(iq2_xs, IQ2_XS, REQUIRED);

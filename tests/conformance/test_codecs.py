@@ -11,7 +11,8 @@ LEVELS = ["baseline", "avx2", "avx512", "neon"]
 FLOATS = ["f16", "bf16"]
 BLOCKS = ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs", "tq1_0", "tq2_0",
           "mxfp4", "nvfp4", "q1_0", "q2_0"]
-UNPACK_ONLY = ["iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s", "iq1_s", "iq1_m"]
+GRIDS = ["iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s", "iq1_s", "iq1_m"]
+NEED_WEIGHTS = ["iq2_xxs", "iq2_xs", "iq1_s"]
 UNCHECKED = {"nvfp4"}  # ggml accepts every scale of it
 
 
@@ -106,6 +107,12 @@ def values(seed=1):
     return np.ascontiguousarray(np.vstack(list(rows.values())), np.float32)
 
 
+def values_for(kind, seed):
+    """values(), but for a grid type without rows whose squares overflow: ggml ends the process when no point is near."""
+    x = values(seed)
+    return x if kind not in GRIDS else np.ascontiguousarray(x[np.abs(x).max(axis=1) < 2.0**60])
+
+
 def first_difference(ours, theirs, size):
     a, b = (np.frombuffer(v, np.uint8).reshape(-1, size) for v in (ours, theirs))
     assert a.shape == b.shape
@@ -113,19 +120,20 @@ def first_difference(ours, theirs, size):
     return None if not len(bad) else f"{len(bad)} of {len(a)} blocks differ, the first is {bad[0]}: {a[bad[0]]} for {b[bad[0]]}"
 
 
-@pytest.mark.parametrize("kind", FLOATS + BLOCKS)
+@pytest.mark.parametrize("kind", FLOATS + BLOCKS + [k for k in GRIDS if k not in NEED_WEIGHTS])
 def test_packing_gives_the_bytes_of_ggml(ggml, codec, kind):
-    x = values()
+    x = values_for(kind, 1)
     expected = ggml.pack(kind, x)
     for level in LEVELS:
         ours = codec("pack", kind, level, x.tobytes(), COLS)
         assert ours is None or not first_difference(ours, expected.tobytes(), ggml.traits(kind).bytes), level
 
 
-@pytest.mark.parametrize("kind", BLOCKS)
-def test_packing_with_importances_gives_the_bytes_of_ggml(ggml, codec, kind, tmp_path):
-    x = values(2)
-    weights = np.random.default_rng(3).standard_normal(COLS).astype(np.float32) ** 2
+@pytest.mark.parametrize("spread", [1, 4])
+@pytest.mark.parametrize("kind", BLOCKS + GRIDS)
+def test_packing_with_importances_gives_the_bytes_of_ggml(ggml, codec, kind, spread, tmp_path):
+    x = values_for(kind, 2)
+    weights = np.abs(np.random.default_rng(3).standard_normal(COLS).astype(np.float32)) ** np.float32(2 * spread)
     weights[:32] = 0
     (tmp_path / "weights").write_bytes(weights.tobytes())
     expected = ggml.pack(kind, x, weights)
@@ -134,7 +142,7 @@ def test_packing_with_importances_gives_the_bytes_of_ggml(ggml, codec, kind, tmp
         assert ours is None or not first_difference(ours, expected.tobytes(), ggml.traits(kind).bytes), level
 
 
-@pytest.mark.parametrize("kind", FLOATS + BLOCKS + UNPACK_ONLY)
+@pytest.mark.parametrize("kind", FLOATS + BLOCKS + GRIDS)
 def test_unpacking_any_bits_gives_the_floats_of_ggml(ggml, codec, kind):
     t = ggml.traits(kind)
     data = np.random.default_rng(4).integers(0, 256, 4096 * t.bytes, np.uint8)
@@ -151,7 +159,7 @@ def test_unpacking_any_bits_gives_the_floats_of_ggml(ggml, codec, kind):
         assert np.array_equal(ours.view(np.uint32)[~nan], expected.view(np.uint32)[~nan]), level
 
 
-@pytest.mark.parametrize("kind", [k for k in BLOCKS + UNPACK_ONLY if k not in UNCHECKED])
+@pytest.mark.parametrize("kind", [k for k in BLOCKS + GRIDS if k not in UNCHECKED])
 def test_the_blocks_found_invalid_are_those_of_ggml(ggml, codec, kind):
     size = ggml.traits(kind).bytes
     rng = np.random.default_rng(5)

@@ -37,6 +37,15 @@ static void ramp(float *x, int n)
         x[j] = (float)((j * 73 + 11) % 257 - 128) / 64.0f;
 }
 
+/* Importances for a type that cannot do without; for the others none. Columns up to 1024. */
+static const float *if_needed(smelt_dtype type)
+{
+    static float weights[1024];
+    for (int j = 0; j < 1024; j++)
+        weights[j] = (float)(1 + j * 37 % 101) / 32.0f;
+    return fns[0][type].weights == SMELT_WEIGHTS_REQUIRED ? weights : NULL;
+}
+
 static void hex(const uint8_t *bytes, size_t n, char *text)
 {
     text[0] = 0;
@@ -44,7 +53,7 @@ static void hex(const uint8_t *bytes, size_t n, char *text)
         snprintf(text + 2 * i, 3, "%02x", bytes[i]);
 }
 
-/* One block of ramp() each; eight elements of the plain types. */
+/* One block of ramp() each, with if_needed(); eight elements of the plain types. */
 static const struct {
     smelt_dtype type;
     const char *bytes;
@@ -67,6 +76,19 @@ static const struct {
     {SMELT_DT_IQ4_NL, "31a46f2be6914df9c36f2be6914e09c36f2c"},
     {SMELT_DT_IQ4_XS,
      "3a900fc3cf044cd06f1be6914ef9c36f2ce6914e09c36f2c4f0ad4702df7b14f0ad4702df7b24f0ad2084eb0f52b7fd2084da0f42b7fd208e42a6ec2f74c90e42a6ec2f74c90e4290ad4802df7b24f0ad4802df7b25f0be4084da0f42b7fd2074da0f41b7fd2074d2a6ec2f63c90e4196eb2f63c9fd4196ed4802df7b25f1be4803df8b25f1be580"},
+    {SMELT_DT_IQ2_XXS,
+     "1c22f1703ee493245be4b87ec0e29324dbf6727ee4f119a679d2703ee4b679b679e27e47e2fa49922de3c135b6704cf324f93ee4ba816cd124e9a9e2ee816c5b86d9"},
+    {SMELT_DT_IQ2_XS,
+     "6e24a927679370d83b455327b29282d8cf6d9332b2983bcda927d7f270d816cd5327b8925c48a96df033b8983bcd5c27d79270d81645d827b89274d9a96de633f798a99f9dfc9bb9ae89"},
+    {SMELT_DT_IQ2_S,
+     "dc22511f6956af2cbcc9012c42511f6956afb1bcc99c2c42511f6956afb1bcc99c2cb3d96c2693c9643299cd66b3d96c2693c9643299cd66b3d96c2693c9643299cd9fc6e7a7b1f9696cfecfeefeddeeefec"},
+    {SMELT_DT_IQ3_XXS,
+     "6b1ccbf7d6c532507cb1f7d6c5862d92b1f1fec4605d81b3e1f7d6c532507cb1f7d6c5602d81b3f1fec4605d8199e1f7d6c532507cb1f7d6c5862d81b3f1fec4605d9324dbfc9324dbe619a679d249b679f249b62dd34cf324e96cf324f96c5b86d9"},
+    {SMELT_DT_IQ3_S,
+     "2c1dc6f7b616b53a6e98cf811059a37b219ef7bd1804f176c6f7b616b53a6e98eed68f1804f198eef7bdb351ee21a7cf8110b53a6e98eed659b504f198eef7bd185dcfc7eff3f7f87c7db3d96c2693c9643299cd66b3d96c2693c9643299cd66b3d96c2693c9643299cdfddbfbbd"},
+    {SMELT_DT_IQ1_S, "322f0c4194000ca189b46a51960ca089960ca194b4fd51960c3499960c34abb4fd2c9affc27c9de59075b063b3e6b2767376"},
+    {SMELT_DT_IQ1_M,
+     "0c1b94960c1bb2b43c38960c1b94960c1bb2b43c38960c1b94960c1bb2b43c38ba6e3262b2aeeb262326ebba6e3262b2ff1ffe5fffffff2f"},
     {SMELT_DT_TQ1_0,
      "05808ee52b81f705808ee42b81a205808ee40e81a805808ee40e81a8af8084e460e020a065cb2e60e020a061de2e60e02a8ce40d0040"},
     {SMELT_DT_TQ2_0,
@@ -91,7 +113,7 @@ static void a_known_block_packs_to_the_bytes_of_ggml(void **state)
         ramp(x, (int)n);
         for (int l = 0; l < LEVELS; l++) {
             if (!runs[l]) continue;
-            fns[l][packed[k].type].pack(x, out, 1, n, NULL);
+            fns[l][packed[k].type].pack(x, out, 1, n, if_needed(packed[k].type));
             hex(out, n / row->elems * row->bytes, text);
             if (strcmp(text, packed[k].bytes) != 0) fail_msg("%s at %s: %s", row->name, smelt_cpu_name(levels[l]), text);
         }
@@ -298,7 +320,7 @@ static void every_variant_packs_the_bytes_of_the_baseline(void **state)
             weights[i] = (float)(next(&seed) % 1000) / 64;
         for (int d = 0; d < SMELT_DT_COUNT; d++) {
             if (!fns[0][d].pack) continue;
-            compare_packing((smelt_dtype)d, x, CHUNK, NULL, want, got);
+            compare_packing((smelt_dtype)d, x, CHUNK, if_needed((smelt_dtype)d), want, got);
             if (round == 1) compare_packing((smelt_dtype)d, x, CHUNK / 8, weights, want, got);
         }
     }
@@ -346,7 +368,7 @@ static void packing_writes_its_blocks_and_nothing_else(void **state)
             if (!runs[l] || !fns[l][d].pack) continue;
             const size_t n = row->elems > 1 ? 2 * row->elems : 37, bytes = n / row->elems * row->bytes;
             memset(out, 0xA5, sizeof out);
-            fns[l][d].pack(x, out + 32, 1, n, NULL);
+            fns[l][d].pack(x, out + 32, 1, n, if_needed((smelt_dtype)d));
             for (size_t i = 0; i < 32; i++)
                 if (out[i] != 0xA5 || out[32 + bytes + i] != 0xA5) fail_msg("%s at %s", row->name, smelt_cpu_name(levels[l]));
         }
@@ -361,7 +383,7 @@ static void a_block_with_an_infinite_scale_is_found(void **state)
         const smelt_dtype_row *row = smelt_dtype_get((smelt_dtype)d);
         if (!fns[0][d].pack || !fns[0][d].validate) continue;
         ramp(x, 4 * 256);
-        fns[0][d].pack(x, out, 1, 4 * row->elems, NULL);
+        fns[0][d].pack(x, out, 1, 4 * row->elems, if_needed((smelt_dtype)d));
         if (fns[0][d].validate(out, 4) != 4) fail_msg("%s: a good block is refused", row->name);
         memset(out + 2 * row->bytes, 0xFF, row->bytes);
         if (fns[0][d].validate(out, 4) != 2) fail_msg("%s: a bad block is not found", row->name);
