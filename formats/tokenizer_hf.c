@@ -4,6 +4,7 @@
 
 #include "base/io.h"
 #include "spm.h"
+#include "tiktoken.h"
 #include "vocab/letters.h"
 #include "vocab/pretoken.h"
 
@@ -269,8 +270,7 @@ static smelt_status read_added(hf_tokens *t)
     return SMELT_OK;
 }
 
-/* Number of tokens: config.json's vocab_size, or as many as the files have. */
-static smelt_status count_tokens(hf_files *f, size_t have, int64_t *out)
+smelt_status hf_count_tokens(hf_files *f, size_t have, int64_t *out)
 {
     int64_t want = hf_config_int(f, "vocab_size");
     *out = want < 0 ? (int64_t)have : want;
@@ -283,7 +283,7 @@ static smelt_status count_tokens(hf_files *f, size_t have, int64_t *out)
     return SMELT_OK;
 }
 
-static smelt_status pad_token(hf_files *f, int64_t id, smelt_str *out)
+smelt_status hf_pad_token(hf_files *f, int64_t id, smelt_str *out)
 {
     char *s = arena_printf(&f->model->arena, "[PAD%" PRId64 "]", id);
     if (!s) return smelt_oom(f->err);
@@ -579,7 +579,7 @@ static smelt_status read_bpe(hf_files *f, json_t *vocab_json, smelt_vocab *v)
     for (size_t i = 0, at; i < t.n_added; i++)
         have += !strmap_get(&t.ids, t.added[i].text.p, t.added[i].text.n, &at);
     int64_t n;
-    SMELT_TRY(count_tokens(f, have, &n));
+    SMELT_TRY(hf_count_tokens(f, have, &n));
     smelt_str *text = arena_calloc(&f->model->arena, (size_t)n, sizeof *text);
     int32_t *types = arena_calloc(&f->model->arena, (size_t)n, sizeof *types);
     if (!text || !types) return smelt_oom(f->err);
@@ -616,7 +616,7 @@ static smelt_status read_bpe(hf_files *f, json_t *vocab_json, smelt_vocab *v)
     }
     for (int64_t i = 0; i < n; i++) {
         if (types[i]) continue;
-        SMELT_TRY(pad_token(f, i, &text[i]));
+        SMELT_TRY(hf_pad_token(f, i, &text[i]));
         types[i] = SMELT_TOKEN_UNUSED;
     }
     v->kind = SMELT_VOCAB_BPE;
@@ -694,12 +694,12 @@ static smelt_status read_spm(hf_files *f, const char *path, smelt_vocab *v)
     if (m.model_type != SPM_BPE) ctx_warn(f->ctx, "%s is not a BPE model: readers of GGUF will encode text in another way", path);
     int64_t n;
     spm_arrays a;
-    SMELT_TRY(count_tokens(f, m.n, &n));
+    SMELT_TRY(hf_count_tokens(f, m.n, &n));
     SMELT_TRY(new_arrays(f, n, &a));
     if ((int64_t)m.n > n) ctx_warn(f->ctx, "%s has %zu pieces, the model %" PRId64 ": the others are left out", path, m.n, n);
     for (int64_t i = 0; i < n; i++) {
         if (i >= (int64_t)m.n) {
-            SMELT_TRY(pad_token(f, i, &a.text[i]));
+            SMELT_TRY(hf_pad_token(f, i, &a.text[i]));
             a.score[i] = -10000.0f;
             a.type[i] = SMELT_TOKEN_UNUSED;
             continue;
@@ -831,14 +831,20 @@ static smelt_status read_files(hf_files *f, smelt_vocab *v, bool *found)
         if (json_is_boolean(space)) v->add_space_prefix = json_is_true(space);
     }
     *found = true;
-    const char *path = hf_file(f, "tokenizer.model", &st);
+    const char *path = hf_file(f, "tokenizer.model", &st), *tiktoken = NULL;
     SMELT_TRY(st);
+    for (size_t i = 0; !tiktoken && tiktoken_name(i); i++) {
+        tiktoken = hf_file(f, tiktoken_name(i), &st);
+        SMELT_TRY(st);
+    }
     if (path) {
         SMELT_TRY(read_spm(f, path, v));
     } else if (f->tokenizer && is_llama_bpe(f->tokenizer)) {
         SMELT_TRY(read_llama_bpe(f, v));
     } else if (f->tokenizer) {
         SMELT_TRY(read_bpe(f, NULL, v));
+    } else if (tiktoken) {
+        SMELT_TRY(tiktoken_vocab(f, tiktoken, v));
     } else {
         json_t *vocab = NULL;
         st = load_optional(f, "vocab.json", TOKENIZER_LIMIT, &vocab);

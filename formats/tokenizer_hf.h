@@ -6,7 +6,7 @@
 #include "ir/ctx.h"
 #include "vocab/vocab.h"
 
-/* Reads tokenizer.model, tokenizer.json or vocab.json and merges.txt (the first of them that is there and usable), with
+/* Reads tokenizer.model, tokenizer.json, qwen.tiktoken (or another of tiktoken_name) or vocab.json and merges.txt (the first of them that is there and usable), with
  * tokenizer_config.json, special_tokens_map.json, added_tokens.json, chat templates and what model->config says, into
  * model->vocab, which stays NULL when the directory has no tokenizer. The result is what llama.cpp's converter makes of the same
  * files (conversion/base.py, conversion/llama.py, gguf's vocab.py). ctx->pre_tokenizer names the pre-tokenizer instead of
@@ -33,6 +33,10 @@ const char *hf_file(hf_files *f, const char *name, smelt_status *st);
 /* A number of config.json; -1 if it is not there or no integer. */
 int64_t hf_config_int(const hf_files *f, const char *key);
 
+/* Number of tokens: config.json's vocab_size, or as many as the files have. E_CORRUPT if the files have far less. */
+smelt_status hf_count_tokens(hf_files *f, size_t have, int64_t *out);
+/* What fills the vocabulary up: "[PAD7]". */
+smelt_status hf_pad_token(hf_files *f, int64_t id, smelt_str *out);
 /* Special tokens, whether encoding adds them, chat templates and normaliser flags; ids must be below `limit`, others are left
  * out with a warning. */
 smelt_status hf_read_special(hf_files *f, smelt_vocab *vocab, int64_t limit);

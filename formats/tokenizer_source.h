@@ -13,7 +13,7 @@ typedef struct hf_tokenizer {
     smelt_tok_desc desc;
 } hf_tokenizer;
 
-/* Reads the tokenizer of a directory (the first of tokenizer.json, tokenizer.model, *.tiktoken, vocab.json with merges.txt), or one
+/* Reads the tokenizer of a directory (the first of tokenizer.json, tokenizer.model, qwen.tiktoken, vocab.json with merges.txt), or one
  * tokenizer.json, *.model or *.tiktoken. *found is false, without an error, when `path` is neither. NEW: hf_tokenizer_free, also
  * after an error. */
 smelt_status hf_tokenizer_read(const smelt_ctx *ctx, const char *path, hf_tokenizer *out, bool *found, smelt_err *err);
@@ -21,7 +21,5 @@ void hf_tokenizer_free(hf_tokenizer *t);
 
 /* A SentencePiece model as a description; texts are BORROWED from `data`. The control tokens' texts are text for it. */
 smelt_status spm_desc(smelt_arena *arena, const void *data, size_t size, smelt_tok_desc *d, smelt_err *err);
-/* A tiktoken file. `name` tells the pattern and the special tokens: qwen.tiktoken, o200k_base.tiktoken, o200k_harmony.tiktoken. */
-smelt_status tiktoken_desc(smelt_arena *arena, const char *name, const char *data, size_t size, smelt_tok_desc *d, smelt_err *err);
 
 #endif

@@ -22,7 +22,7 @@ smelt_status tok_source_open(const char *path, tok_source *s, smelt_err *err)
     if (st == SMELT_OK) st = hf_tokenizer_read(&ctx, path, &s->files, &found, err);
     if (st == SMELT_OK && !found && path_is_dir(path))
         st = smelt_fail(err, SMELT_E_UNSUPPORTED,
-                        "there is no tokenizer in it: none of tokenizer.json, tokenizer.model, *.tiktoken, vocab.json");
+                        "there is no tokenizer in it: none of tokenizer.json, tokenizer.model, qwen.tiktoken, vocab.json");
     if (st == SMELT_OK && !found) {
         desc = &from_model;
         st = open_model(&ctx, path, s, desc, err);

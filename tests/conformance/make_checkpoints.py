@@ -180,6 +180,50 @@ def vocab_bpe(d: Path, size: int, style: str, **more: Any) -> None:
         "tokenizer_class": "PreTrainedTokenizerFast", **more})
 
 
+QWEN1_SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *(f"<|extra_{i}|>" for i in range(205))]
+# What the repositories of Qwen 1 bring along as code, as far as a converter asks for it.
+QWEN1_TOKENIZER = """\
+import base64
+import json
+from transformers import PreTrainedTokenizer
+
+
+class QWenTokenizer(PreTrainedTokenizer):
+    vocab_files_names = {"vocab_file": "qwen.tiktoken"}
+
+    def __init__(self, vocab_file, **more):
+        with open(vocab_file, "rb") as f:
+            self.mergeable_ranks = {base64.b64decode(token): int(rank) for token, rank in map(bytes.split, f)}
+        self.special_tokens = {t: len(self.mergeable_ranks) + i for i, t in enumerate(json.loads('SPECIALS'))}
+        super().__init__(**more)
+
+    @property
+    def vocab_size(self):
+        return len(self.mergeable_ranks) + len(self.special_tokens)
+
+    def get_vocab(self):
+        return {**self.mergeable_ranks, **self.special_tokens}
+""".replace("SPECIALS", json.dumps(QWEN1_SPECIALS))
+
+
+def letter_bytes() -> dict[str, int]:
+    """The byte that each letter of the byte-level alphabet stands for."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    return {chr(b) if b in printable else chr(0x100 + sum(c not in printable for c in range(b))): b for b in range(256)}
+
+
+def vocab_tiktoken(d: Path, size: int, **more: Any) -> None:
+    """qwen.tiktoken with `size` tokens, the special ones of Qwen 1 among them, and a tokenizer_config.json that names code."""
+    import base64
+    letters = letter_bytes()
+    tok = make_bpe(size - len(QWEN1_SPECIALS), "qwen2", [])
+    ranks = sorted((i, bytes(letters[c] for c in t)) for t, i in tok.get_vocab().items())
+    (d / "qwen.tiktoken").write_bytes(b"".join(base64.b64encode(t) + b" %d\n" % i for i, t in ranks))
+    (d / "tokenization_qwen.py").write_text(QWEN1_TOKENIZER)
+    write_json(d / "tokenizer_config.json", {"auto_map": {"AutoTokenizer": ["tokenization_qwen.QWenTokenizer", None]},
+                                             "model_max_length": 8192, "tokenizer_class": "QWenTokenizer", **more})
+
+
 def vocab_smollm2(d: Path, _size: int, **_more: Any) -> None:
     load_smollm2()[1].save_pretrained(d)
 
@@ -193,12 +237,13 @@ VOCABS: dict[str, Callable[..., None]] = {
     "smollm": lambda d, n, **m: vocab_bpe(d, n, "smollm", **m),
     "llama3": lambda d, n, **m: vocab_bpe(d, n, "llama3", **m),
     "qwen2": lambda d, n, **m: vocab_bpe(d, n, "qwen2", **m),
+    "qwen-tiktoken": vocab_tiktoken,
     "smollm2": vocab_smollm2,
 }
 
 # What llama.cpp calls these splittings. Its converter knows a tokenizer by a hash over token ids, which a vocabulary trained
 # here cannot have, so the conformance tests tell it the name.
-PRE = {"gpt2": "gpt-2", "smollm": "smollm", "llama3": "llama-bpe", "qwen2": "qwen2"}
+PRE = {"gpt2": "gpt-2", "smollm": "smollm", "llama3": "llama-bpe", "qwen2": "qwen2", "qwen-tiktoken": "qwen2"}
 
 
 # ------------------------------------------------------------------------------------------------------------------- weights

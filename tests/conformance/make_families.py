@@ -32,7 +32,7 @@ class Family:
     hand: Callable[["Family"], tuple[dict, dict]] | None = None  # cls None: config.json and tensors
     peer: bool = True                                      # llama.cpp converts it
     raw: bool = False                                      # where it reads config.json as it is
-    peer_vocab: bool = True                                # its tokenizer too
+    tokens: int | None = None                              # of the tokenizer, where the model has more
     quantise: bool = True                                  # and llama-quantize takes the result
     comes_back: bool = False                               # tensors as this layout has them, instead of as transformers has them
     logits: bool = True                                    # transformers runs what comes back
@@ -327,7 +327,7 @@ FAMILIES = [
     Family("falcon-bare", "no prefix", "Falcon", dict(hidden_size=96, num_attention_heads=3, num_hidden_layers=2), peer=False,
            state=without("transformer.")),
     Family("qwen1", "QWenLMHeadModel", None, dict(hidden_size=256, num_attention_heads=4, num_hidden_layers=2, intermediate_size=768,
-                                                  kv_channels=64), dtype="bfloat16", hand=qwen1, run=qwen1_as_qwen2, peer_vocab=False, logits=False, quantise=False),
+                                                  kv_channels=64), dtype="bfloat16", hand=qwen1, run=qwen1_as_qwen2, vocab="qwen-tiktoken", vocab_size=600, tokens=588, logits=False, quantise=False),
     Family("qwen1.5-like", "biased queries, keys and values, the spelling of transformers 4", "Qwen2", dict(QWEN, num_key_value_heads=6), vocab="qwen2",
            vocab_size=401, dtype="bfloat16", spelling=old_llama_like),
     Family("qwen2.5-tied-now", "grouped keys, tied embeddings", "Qwen2", dict(QWEN, hidden_size=256, num_attention_heads=8, tie_word_embeddings=True,
@@ -408,8 +408,7 @@ def make_one(spec: Family, out: Path) -> Path:
     layout = spec.state(state, plain) if spec.state else state
     model.load_state_dict(mxfp4_values(layout), strict=False)
     makers.save_logits(out / f"{spec.name}.logits.safetensors", model, spec.positions, seed)
-    if spec.peer_vocab:
-        makers.VOCABS[spec.vocab](part, spec.vocab_size)
+    makers.VOCABS[spec.vocab](part, spec.tokens or spec.vocab_size)
     makers.save_weights(part, layout, spec.layout)
     save_file(layout if spec.comes_back else state, str(out / f"{spec.name}.tensors.safetensors"))
     shutil.rmtree(d, ignore_errors=True)

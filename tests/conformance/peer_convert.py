@@ -4,7 +4,7 @@
     peer_convert.py LLAMA_CPP_DIR < jobs.json
 
 jobs.json is a list of {"src": DIR, "dst": FILE, "outtype": TYPE, "pre": NAME or null, "args": [..],
-"vocab": false to leave the tokenizer out, "raw": true to read config.json as it is and not as transformers spells it today}. For
+"raw": true to read config.json as it is and not as transformers spells it today}. For
 each job one line of JSON goes to stdout: {"dst", "ok", "log"}. A `pre` stands in for the converter's own recognition of the tokenizer, which works
 by a hash that no freshly trained vocabulary can have; everything else is the converter as it is.
 """
@@ -30,9 +30,6 @@ def convert(job: dict) -> dict:
     if job.get("pre"):
         from conversion.base import TextModel
         TextModel.get_vocab_base_pre = lambda self, tokenizer, name=job["pre"]: name
-    if not job.get("vocab", True):
-        from conversion.qwen import QwenModel
-        QwenModel.set_vocab = lambda self: None
     if job.get("raw"):
         from conversion.base import ModelBase
         with open(os.path.join(job["src"], "config.json"), encoding="utf-8") as f:

@@ -344,6 +344,7 @@ for name, files in {
             "tokenizer_config.json": {"added_tokens_decoder": {"8": {"content": "<|y|>"}}}},
     "slow": {"vocab.json": tokenizer["model"]["vocab"], "merges.txt": b"#version\na b\n\nbad line here\n", "tokenizer_config.json": slow,
              "special_tokens_map.json": {"unk_token": "<unk>"}, "added_tokens.json": {"<z>": 4}},
+    "tiktoken": {"qwen.tiktoken": b"YQ== 0\nYg== 1\nYWI= 2\nYWJhYg== 3\n", "config.json": {"vocab_size": 220, "eos_token_id": 5}},
 }.items():  # fmt: skip
     put("tokenizer_json", name, folder(files))
 

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "formats/tiktoken.h"
 #include "formats/tokenizer_json.h"
 #include "formats/tokenizer_source.h"
 

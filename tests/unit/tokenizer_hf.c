@@ -133,6 +133,80 @@ static void no_tokenizer_is_no_error(void **state)
     unload(&l);
 }
 
+/* "a" "b" "ab" "abab" "aba" "c" and a hole. */
+#define RANKS "YQ== 0\nYg== 1\nYWI= 2\nYWJhYg== 3\r\nYWJh 4\n\nYw== 6\n"
+
+static void a_tiktoken_file_gets_its_merges_back(void **state)
+{
+    (void)state;
+    loaded l;
+    const char *const files[] = {"qwen.tiktoken", RANKS, "config.json", "{\"vocab_size\":218}", NULL};
+    if (load(&l, files) != SMELT_OK) fail_msg("%s", l.err.text);
+    const smelt_vocab *v = l.model.vocab;
+    assert_int_equal(v->kind, SMELT_VOCAB_BPE);
+    assert_string_equal(v->pre, "qwen2");
+    assert_int_equal(v->n, 218);
+    assert_true(str_eq(v->text[4], "aba") && v->type[4] == SMELT_TOKEN_NORMAL);
+    assert_true(str_eq(v->text[5], "[PAD5]") && v->type[5] == SMELT_TOKEN_UNUSED);
+    assert_true(str_eq(v->text[7], "<|endoftext|>") && v->type[7] == SMELT_TOKEN_CONTROL);
+    assert_true(str_eq(v->text[214], "<|extra_204|>") && v->type[214] == SMELT_TOKEN_CONTROL);
+    assert_true(str_eq(v->text[215], "[PAD215]"));
+    static const char *const merges[] = {"a b", "ab ab", "ab a"};
+    assert_int_equal(v->n_merges, 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_true(str_eq(v->merges[i], merges[i]));
+    static const smelt_special said[] = {SMELT_SP_BOS, SMELT_SP_EOS, SMELT_SP_UNK};
+    assert_int_equal(v->n_facts, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(v->facts[i].special, said[i]);
+        assert_int_equal(v->special[said[i]], 7);
+    }
+    unload(&l);
+}
+
+static void what_other_files_say_of_a_tiktoken_vocabulary_counts(void **state)
+{
+    (void)state;
+    loaded l;
+    const char *const files[] = {"qwen.tiktoken",
+                                 RANKS,
+                                 "tokenizer_config.json",
+                                 "{\"chat_template\":\"T\"}",
+                                 "config.json",
+                                 "{\"vocab_size\":218,\"eos_token_id\":9}",
+                                 NULL};
+    if (load(&l, files) != SMELT_OK) fail_msg("%s", l.err.text);
+    const smelt_vocab *v = l.model.vocab;
+    assert_int_equal(v->special[SMELT_SP_EOS], 9);
+    assert_int_equal(v->special[SMELT_SP_BOS], -1);
+    assert_int_equal(v->special[SMELT_SP_UNK], 7);
+    assert_int_equal(v->n_facts, 3); /* special tokens before the template */
+    assert_int_equal(v->facts[1].special, SMELT_SP_UNK);
+    assert_int_equal(v->facts[2].kind, SMELT_FACT_TEMPLATES);
+    unload(&l);
+}
+
+static void ranks_that_no_merges_mean_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *file, *config, *says;
+    } cases[] = {
+        {"YQ== 0\nYWI= 1\n", "{}", "rank 1 is not made of two others"},  /* no "b" */
+        {"YQ== 0\nYg== 1\nYWJi 2\n", "{}", "rank 2 is not made of two"}, /* three letters are left */
+        {"YQ== 0\nYQ== 1\n", "{}", "rank 1 has another rank too"},
+        {RANKS, "{\"vocab_size\":214}", "there are 215 tokens, but config.json has vocab_size 214"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        loaded l;
+        const char *const files[] = {"qwen.tiktoken", cases[i].file, "config.json", cases[i].config, NULL};
+        assert_int_equal(load(&l, files), SMELT_E_CORRUPT);
+        if (!strstr(l.err.text, cases[i].says)) fail_msg("%s", l.err.text);
+        assert_non_null(strstr(l.err.where, "qwen.tiktoken"));
+        unload(&l);
+    }
+}
+
 static void an_override_wins_over_an_unknown_pattern(void **state)
 {
     (void)state;
@@ -299,6 +373,9 @@ int main(void)
         cmocka_unit_test(a_space_in_a_merge_becomes_its_letter),
         cmocka_unit_test(special_tokens_come_from_the_configuration_then_config_json),
         cmocka_unit_test(no_tokenizer_is_no_error),
+        cmocka_unit_test(a_tiktoken_file_gets_its_merges_back),
+        cmocka_unit_test(what_other_files_say_of_a_tiktoken_vocabulary_counts),
+        cmocka_unit_test(ranks_that_no_merges_mean_are_refused),
         cmocka_unit_test(an_override_wins_over_an_unknown_pattern),
         cmocka_unit_test(contradictions_are_errors_that_say_what),
         cmocka_unit_test(a_pre_tokenizer_without_steps_is_not_written),
