@@ -223,21 +223,21 @@ static smelt_status note_specials(hf_tokens *t)
 }
 
 /* The vocabulary object of tokenizer.json's model, or vocab.json. */
-static smelt_status read_base(hf_tokens *t, json_t *vocab, const char *where)
+static smelt_status read_base(hf_tokens *t, const char *where)
 {
-    const char *key;
-    json_t *value;
+    const tok_bulk *b = &t->f->bulk;
     bool fresh;
-    if (!json_is_object(vocab) || !json_object_size(vocab))
-        return smelt_fail(t->f->err, SMELT_E_CORRUPT, "%s: the vocabulary is missing or not an object", where);
-    t->n_base = (int64_t)json_object_size(vocab);
-    strmap_reserve(&t->ids, json_object_size(vocab));
-    json_object_foreach(vocab, key, value)
-    {
-        json_int_t id = json_is_integer(value) ? json_integer_value(value) : -1;
-        if (id < 0 || id > INT32_MAX)
-            return smelt_fail(t->f->err, SMELT_E_CORRUPT, "%s: the token '%.80s' has no id or one out of range", where, key);
-        if (!strmap_add(&t->ids, key, strlen(key), (size_t)id, &fresh)) return smelt_oom(t->f->err);
+    if (!b->n_words) return smelt_fail(t->f->err, SMELT_E_CORRUPT, "%s: the vocabulary is missing or not an object", where);
+    t->n_base = (int64_t)b->n_words;
+    strmap_reserve(&t->ids, b->n_words);
+    for (size_t i = 0; i < b->n_words; i++) {
+        const tok_word *w = &b->words[i];
+        if (w->id < 0 || w->id > INT32_MAX)
+            return smelt_fail(t->f->err, SMELT_E_CORRUPT, "%s: the token '%.*s' has no id or one out of range", where,
+                              shown(w->text), w->text.p);
+        if (!strmap_add(&t->ids, w->text.p, w->text.n, (size_t)w->id, &fresh)) return smelt_oom(t->f->err);
+        if (!fresh)
+            return smelt_fail(t->f->err, SMELT_E_CORRUPT, "%s: the token '%.*s' is there twice", where, shown(w->text), w->text.p);
     }
     return SMELT_OK;
 }
@@ -472,15 +472,13 @@ static bool has_token(const void *user, const char *text, size_t n)
     return strmap_get(&t->ids, text, n, &at) || strmap_get(&t->added_at, text, n, &at);
 }
 
-static bool digits_alone(json_t *vocab)
+static bool digits_alone(const tok_bulk *b)
 {
-    const char *key;
-    json_t *value;
-    json_object_foreach(vocab, key, value)
-    {
-        size_t n = strlen(key);
-        if (n < 2 || key[0] == '<' || key[0] == '[') continue; /* names of special tokens are no text */
-        if (strcspn(key, "0123456789") < n) return false;
+    for (size_t i = 0; i < b->n_words; i++) {
+        const smelt_str s = b->words[i].text;
+        if (s.n < 2 || s.p[0] == '<' || s.p[0] == '[') continue; /* names of special tokens are no text */
+        for (size_t k = 0; k < s.n; k++)
+            if (s.p[k] >= '0' && s.p[k] <= '9') return false;
     }
     return true;
 }
@@ -521,7 +519,7 @@ static smelt_status choose_pre(hf_tokens *t, const char **out)
                 .steps = (const char *)steps.data,
                 .normalizer = (const char *)normalizer.data,
                 .ignore_merges = flag(model, "ignore_merges", false),
-                .digits_alone = digits_alone(json_object_get(model, "vocab")),
+                .digits_alone = digits_alone(&f->bulk),
                 .has_token = has_token,
                 .user = t,
             };
@@ -562,16 +560,16 @@ static smelt_status check_merges(hf_tokens *t, const smelt_vocab *v)
 }
 
 /* Byte-level BPE from tokenizer.json, or from vocab.json and merges.txt. */
-static smelt_status read_bpe(hf_files *f, json_t *vocab_json, smelt_vocab *v)
+static smelt_status read_bpe(hf_files *f, smelt_vocab *v)
 {
     hf_tokens t = {.f = f, .ids.arena = &f->tmp, .added_at.arena = &f->tmp, .named_at.arena = &f->tmp, .max_added = -1};
-    json_t *model = json_object_get(f->tokenizer, "model"), *vocab = f->tokenizer ? json_object_get(model, "vocab") : vocab_json;
+    const json_t *model = json_object_get(f->tokenizer, "model");
     smelt_str type;
     if (f->tokenizer &&
         !(hf_json_str(model, "type", &type) ? str_eq(type, "BPE") : json_is_array(json_object_get(model, "merges"))))
         return smelt_fail(f->err, SMELT_E_UNSUPPORTED, "tokenizer.json: the model is %.*s, supported is BPE",
                           hf_json_str(model, "type", &type) ? shown(type) : 1, hf_json_str(model, "type", &type) ? type.p : "?");
-    SMELT_TRY(read_base(&t, vocab, f->tokenizer ? "tokenizer.json" : "vocab.json"));
+    SMELT_TRY(read_base(&t, f->tokenizer ? "tokenizer.json" : "vocab.json"));
     SMELT_TRY(read_added(&t));
     SMELT_TRY(choose_pre(&t, &v->pre));
 
@@ -583,18 +581,16 @@ static smelt_status read_bpe(hf_files *f, json_t *vocab_json, smelt_vocab *v)
     smelt_str *text = arena_calloc(&f->model->arena, (size_t)n, sizeof *text);
     int32_t *types = arena_calloc(&f->model->arena, (size_t)n, sizeof *types);
     if (!text || !types) return smelt_oom(f->err);
-    const char *key;
-    json_t *value;
-    json_object_foreach(vocab, key, value)
-    {
-        json_int_t id = json_integer_value(value);
+    for (size_t i = 0; i < f->bulk.n_words; i++) {
+        const smelt_str s = f->bulk.words[i].text;
+        const int64_t id = f->bulk.words[i].id;
         if (id >= n)
-            return smelt_fail(f->err, SMELT_E_CORRUPT,
-                              "the token '%.80s' has id %" JSON_INTEGER_FORMAT ", but there are %" PRId64 " tokens", key, id, n);
+            return smelt_fail(f->err, SMELT_E_CORRUPT, "the token '%.*s' has id %" PRId64 ", but there are %" PRId64 " tokens",
+                              shown(s), s.p, id, n);
         if (types[id])
-            return smelt_fail(f->err, SMELT_E_CORRUPT, "the tokens '%.*s' and '%.80s' have the same id %" JSON_INTEGER_FORMAT,
-                              shown(text[id]), text[id].p, key, id);
-        SMELT_TRY(keep(f, (smelt_str){key, strlen(key)}, &text[id]));
+            return smelt_fail(f->err, SMELT_E_CORRUPT, "the tokens '%.*s' and '%.*s' have the same id %" PRId64, shown(text[id]),
+                              text[id].p, shown(s), s.p, id);
+        SMELT_TRY(keep(f, s, &text[id]));
         types[id] = SMELT_TOKEN_NORMAL;
     }
     bool decodes_bytes = has_byte_level(json_object_get(f->tokenizer, "decoder"), "decoders", 0) || !f->tokenizer;
@@ -734,7 +730,6 @@ static bool is_llama_bpe(const json_t *tokenizer)
 static smelt_status read_llama_bpe(hf_files *f, smelt_vocab *v)
 {
     hf_tokens t = {.f = f, .ids.arena = &f->tmp, .added_at.arena = &f->tmp, .named_at.arena = &f->tmp, .max_added = -1};
-    json_t *vocab = json_object_get(json_object_get(f->tokenizer, "model"), "vocab"), *value;
     smelt_str class;
     /* What the LLaMA tokenizer's class takes as special when the files do not say. */
     if (hf_json_str(f->tokenizer_config, "tokenizer_class", &class) && wrapped(class, "LlamaTokenizer", "")) {
@@ -743,7 +738,7 @@ static smelt_status read_llama_bpe(hf_files *f, smelt_vocab *v)
             if (!json_object_get(f->tokenizer_config, defaults[i][0]))
                 SMELT_TRY(note_text(&t, (smelt_str){defaults[i][1], strlen(defaults[i][1])}));
     }
-    SMELT_TRY(read_base(&t, vocab, "tokenizer.json"));
+    SMELT_TRY(read_base(&t, "tokenizer.json"));
     SMELT_TRY(read_added(&t));
     int64_t n = t.n_base;
     for (size_t i = 0; i < t.n_added; i++)
@@ -753,15 +748,13 @@ static smelt_status read_llama_bpe(hf_files *f, smelt_vocab *v)
                           "tokenizer.json: the ids of added tokens leave gaps behind the %" PRId64 " tokens", t.n_base);
     spm_arrays a;
     SMELT_TRY(new_arrays(f, n, &a));
-    const char *key;
-    json_object_foreach(vocab, key, value)
-    {
-        json_int_t id = json_integer_value(value);
-        smelt_str text = {key, strlen(key)};
+    for (size_t i = 0; i < f->bulk.n_words; i++) {
+        const smelt_str text = f->bulk.words[i].text;
+        const int64_t id = f->bulk.words[i].id;
         size_t at;
         if (id >= t.n_base || a.type[id])
-            return smelt_fail(f->err, SMELT_E_CORRUPT, "tokenizer.json: the id %" JSON_INTEGER_FORMAT " of '%.80s' is %s", id, key,
-                              id >= t.n_base ? "beyond the number of tokens" : "taken twice");
+            return smelt_fail(f->err, SMELT_E_CORRUPT, "tokenizer.json: the id %" PRId64 " of '%.*s' is %s", id, shown(text),
+                              text.p, id >= t.n_base ? "beyond the number of tokens" : "taken twice");
         SMELT_TRY(keep(f, text, &a.text[id]));
         a.type[id] = is_byte_token(text)                            ? SMELT_TOKEN_BYTE
                      : strmap_get(&t.named_at, text.p, text.n, &at) ? SMELT_TOKEN_CONTROL
@@ -806,23 +799,37 @@ static void llama_rules(hf_files *f, smelt_vocab *v)
     }
 }
 
+static smelt_status check_object(const hf_files *f, const json_t *value, const char *path)
+{
+    if (json_is_object(value)) return SMELT_OK;
+    smelt_status st = smelt_fail(f->err, SMELT_E_CORRUPT, "the file is not a JSON object");
+    smelt_err_where(f->err, "%s", path);
+    return st;
+}
+
 static smelt_status load_optional(hf_files *f, const char *name, uint64_t limit, json_t **out)
 {
     smelt_status st = SMELT_OK;
     const char *path = hf_file(f, name, &st);
     if (!path) return st;
     SMELT_TRY(smelt_json_load(path, limit, out, f->err));
-    if (json_is_object(*out)) return SMELT_OK;
-    st = smelt_fail(f->err, SMELT_E_CORRUPT, "the file is not a JSON object");
-    smelt_err_where(f->err, "%s", path);
-    return st;
+    return check_object(f, *out, path);
+}
+
+static smelt_status load_tokenizer(hf_files *f)
+{
+    smelt_status st = SMELT_OK;
+    const char *path = hf_file(f, "tokenizer.json", &st);
+    if (!path) return st;
+    SMELT_TRY(tok_bulk_load(path, TOKENIZER_LIMIT, &f->tmp, &f->tokenizer, &f->bulk, f->err));
+    return check_object(f, f->tokenizer, path);
 }
 
 static smelt_status read_files(hf_files *f, smelt_vocab *v, bool *found)
 {
     smelt_status st = SMELT_OK;
     SMELT_TRY(load_optional(f, "tokenizer_config.json", CONFIG_LIMIT, &f->tokenizer_config));
-    SMELT_TRY(load_optional(f, "tokenizer.json", TOKENIZER_LIMIT, &f->tokenizer));
+    SMELT_TRY(load_tokenizer(f));
     SMELT_TRY(load_optional(f, "special_tokens_map.json", CONFIG_LIMIT, &f->special_map));
     SMELT_TRY(load_optional(f, "added_tokens.json", CONFIG_LIMIT, &f->added_tokens));
     bool llama = is_llama_class(f);
@@ -842,14 +849,15 @@ static smelt_status read_files(hf_files *f, smelt_vocab *v, bool *found)
     } else if (f->tokenizer && is_llama_bpe(f->tokenizer)) {
         SMELT_TRY(read_llama_bpe(f, v));
     } else if (f->tokenizer) {
-        SMELT_TRY(read_bpe(f, NULL, v));
+        SMELT_TRY(read_bpe(f, v));
     } else if (tiktoken) {
         SMELT_TRY(tiktoken_vocab(f, tiktoken, v));
     } else {
         json_t *vocab = NULL;
-        st = load_optional(f, "vocab.json", TOKENIZER_LIMIT, &vocab);
-        if (st == SMELT_OK && vocab) st = read_bpe(f, vocab, v);
-        *found = vocab != NULL;
+        path = hf_file(f, "vocab.json", &st);
+        *found = path != NULL;
+        if (path) st = tok_words_load(path, TOKENIZER_LIMIT, &f->tmp, &vocab, &f->bulk, f->err);
+        if (path && st == SMELT_OK) st = read_bpe(f, v);
         json_decref(vocab);
         SMELT_TRY(st);
     }

@@ -3,6 +3,7 @@
 #define SMELT_FORMATS_TOKENIZER_HF_H
 
 #include "base/json.h"
+#include "formats/tokenizer_bulk.h"
 #include "ir/ctx.h"
 #include "vocab/vocab.h"
 
@@ -21,6 +22,7 @@ typedef struct hf_files {
     smelt_model *model; /* its arena holds what stays */
     smelt_arena tmp;
     json_t *tokenizer, *tokenizer_config, *special_map, *added_tokens; /* NULL: no such file */
+    tok_bulk bulk; /* vocabulary and merges of tokenizer.json, or the vocabulary of vocab.json */
     smelt_err *err;
 } hf_files;
 

@@ -6,10 +6,14 @@ enum { DEPTH = 8, PAD_FACTOR = 4, PAD_FREE = 1 << 16 };
 
 typedef struct tj_reader {
     smelt_arena *arena;
+    const tok_bulk *bulk;
     smelt_tok_desc *d;
     smelt_err *err;
     smelt_strmap ids; /* of the model's tokens */
 } tj_reader;
+
+/* How much of a token's text a message shows. */
+static int shown(smelt_str s) { return (int)(s.n < 80 ? s.n : 80); }
 
 static bool get_str(const json_t *object, const char *key, smelt_str *out)
 {
@@ -195,34 +199,39 @@ static smelt_status read_steps(const tj_reader *r, const json_t *part, const ste
 /* ---- the model ---- */
 
 /* Ids below *n; large gaps would make a small file cost much memory. */
-static smelt_status check_id(const tj_reader *r, const json_t *id, size_t tokens, const char *key, size_t *n)
+static smelt_status check_id(const tj_reader *r, int64_t v, size_t tokens, smelt_str key, size_t *n)
 {
-    json_int_t v = json_is_integer(id) ? json_integer_value(id) : -1;
     if (v < 0 || (uint64_t)v >= (uint64_t)tokens * PAD_FACTOR + PAD_FREE)
-        return smelt_fail(r->err, SMELT_E_CORRUPT, "the token '%.80s' has no id or one out of range", key);
+        return smelt_fail(r->err, SMELT_E_CORRUPT, "the token '%.*s' has no id or one out of range", shown(key), key.p);
     if ((size_t)v >= *n) *n = (size_t)v + 1;
     return SMELT_OK;
 }
 
-static smelt_status read_vocab(tj_reader *r, json_t *vocab, const json_t *added)
+static smelt_status read_vocab(tj_reader *r, const json_t *vocab, const json_t *added)
 {
     smelt_tok_desc *d = r->d;
-    size_t tokens = json_object_size(vocab) + json_array_size(vocab) + json_array_size(added), i;
-    const char *key;
-    json_t *value;
+    const tok_bulk *b = r->bulk;
+    size_t tokens = b->n_words + json_array_size(vocab) + json_array_size(added), i;
     const json_t *item;
-    json_object_foreach(vocab, key, value) SMELT_TRY(check_id(r, value, tokens, key, &d->n));
+    for (i = 0; i < b->n_words; i++)
+        SMELT_TRY(check_id(r, b->words[i].id, tokens, b->words[i].text, &d->n));
     if (json_array_size(vocab) > d->n) d->n = json_array_size(vocab);
-    json_array_foreach(added, i, item) SMELT_TRY(check_id(r, json_object_get(item, "id"), tokens, "of added_tokens", &d->n));
+    json_array_foreach(added, i, item)
+    {
+        const json_t *id = json_object_get(item, "id");
+        static const smelt_str which = {"of added_tokens", 15};
+        SMELT_TRY(check_id(r, json_is_integer(id) ? json_integer_value(id) : -1, tokens, which, &d->n));
+    }
     smelt_str *text = arena_calloc(r->arena, d->n, sizeof *text);
     double *score = arena_calloc(r->arena, d->n, sizeof *score);
     if (!text || !score) return smelt_oom(r->err);
-    json_object_foreach(vocab, key, value)
-    {
-        size_t id = (size_t)json_integer_value(value);
+    for (i = 0; i < b->n_words; i++) {
+        const smelt_str s = b->words[i].text;
+        const size_t id = (size_t)b->words[i].id;
         if (text[id].p)
-            return smelt_fail(r->err, SMELT_E_CORRUPT, "the tokens '%.80s' and '%.80s' have the same id %zu", text[id].p, key, id);
-        text[id] = (smelt_str){key, strlen(key)};
+            return smelt_fail(r->err, SMELT_E_CORRUPT, "the tokens '%.*s' and '%.*s' have the same id %zu", shown(text[id]),
+                              text[id].p, shown(s), s.p, id);
+        text[id] = s;
     }
     json_array_foreach(vocab, i, item)
     {
@@ -233,36 +242,33 @@ static smelt_status read_vocab(tj_reader *r, json_t *vocab, const json_t *added)
         score[i] = json_number_value(s);
     }
     for (i = 0; i < d->n; i++) {
-        bool fresh;
+        bool fresh = true;
         if (text[i].p && !strmap_add(&r->ids, text[i].p, text[i].n, i, &fresh)) return smelt_oom(r->err);
+        if (!fresh && b->n_words)
+            return smelt_fail(r->err, SMELT_E_CORRUPT, "the token '%.*s' is there twice", shown(text[i]), text[i].p);
     }
     d->text = text;
     d->score = score;
     return SMELT_OK;
 }
 
-static smelt_status read_merges(tj_reader *r, const json_t *list)
+static smelt_status read_merges(tj_reader *r)
 {
-    size_t i;
-    const json_t *item;
-    smelt_tok_merge *merges = arena_calloc(r->arena, json_array_size(list), sizeof *merges);
-    if (!merges) return smelt_oom(r->err);
-    json_array_foreach(list, i, item)
-    {
-        smelt_tok_merge *m = &merges[i];
-        const json_t *a = json_array_get(item, 0), *b = json_array_get(item, 1);
-        if (json_is_string(a) && json_is_string(b)) {
-            m->left = (smelt_str){json_string_value(a), json_string_length(a)};
-            m->right = (smelt_str){json_string_value(b), json_string_length(b)};
-            continue;
-        }
-        const char *s = json_string_value(item), *space = s ? strchr(s, ' ') : NULL;
+    const tok_bulk *b = r->bulk;
+    smelt_tok_merge *merges = b->merges;
+    if (!b->pairs) {
+        merges = arena_calloc(r->arena, b->n_merges, sizeof *merges);
+        if (!merges) return smelt_oom(r->err);
+    }
+    for (size_t i = 0; i < b->n_merges && !b->pairs; i++) {
+        const smelt_str s = b->merges[i].left;
+        const char *space = memchr(s.p, ' ', s.n);
         if (!space) return smelt_fail(r->err, SMELT_E_CORRUPT, "merge %zu is not two tokens", i);
-        m->left = (smelt_str){s, (size_t)(space - s)};
-        m->right = (smelt_str){space + 1, strlen(space + 1)};
+        const size_t left = (size_t)(space - s.p);
+        merges[i] = (smelt_tok_merge){{s.p, left}, {space + 1, s.n - left - 1}};
     }
     r->d->merges = merges;
-    r->d->n_merges = json_array_size(list);
+    r->d->n_merges = b->n_merges;
     return SMELT_OK;
 }
 
@@ -276,7 +282,7 @@ static smelt_status read_model(tj_reader *r, const json_t *root)
 {
     smelt_tok_desc *d = r->d;
     const json_t *model = json_object_get(root, "model");
-    json_t *vocab = json_object_get(model, "vocab");
+    const json_t *vocab = json_object_get(model, "vocab");
     smelt_str type = {0}, unk;
     get_str(model, "type", &type);
     bool bpe = type.p ? str_eq(type, "BPE") : json_is_array(json_object_get(model, "merges"));
@@ -306,7 +312,7 @@ static smelt_status read_model(tj_reader *r, const json_t *root)
         size_t id;
         if (strmap_get(&r->ids, unk.p, unk.n, &id)) d->unk = (int64_t)id;
     }
-    return read_merges(r, json_object_get(model, "merges"));
+    return read_merges(r);
 }
 
 static smelt_status read_added(const tj_reader *r, const json_t *list)
@@ -387,10 +393,10 @@ static smelt_status read_post(const tj_reader *r, const json_t *part, int depth)
     return strange(r, part, "post_processor");
 }
 
-smelt_status tokenizer_json_desc(smelt_arena *arena, const json_t *root, smelt_tok_desc *out, smelt_err *err)
+smelt_status tokenizer_json_desc(smelt_arena *arena, const json_t *root, const tok_bulk *bulk, smelt_tok_desc *out, smelt_err *err)
 {
     *out = (smelt_tok_desc){.unk = -1};
-    tj_reader r = {.arena = arena, .d = out, .err = err, .ids.arena = arena};
+    tj_reader r = {.arena = arena, .bulk = bulk, .d = out, .err = err, .ids.arena = arena};
     if (!json_is_object(root)) return smelt_fail(err, SMELT_E_CORRUPT, "the file is not a JSON object");
     SMELT_TRY(read_model(&r, root));
     SMELT_TRY(read_added(&r, json_object_get(root, "added_tokens")));

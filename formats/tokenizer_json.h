@@ -2,11 +2,10 @@
 #ifndef SMELT_FORMATS_TOKENIZER_JSON_H
 #define SMELT_FORMATS_TOKENIZER_JSON_H
 
-#include "base/json.h"
-#include "vocab/tokenizer.h"
+#include "formats/tokenizer_bulk.h"
 
-/* Fills a description. Texts are BORROWED from the JSON, everything else is in the arena. E_CORRUPT for what contradicts itself,
+/* Fills a description. Texts are BORROWED from the JSON and the bulk, everything else is in the arena. E_CORRUPT for what contradicts itself,
  * E_UNSUPPORTED for kinds of model or steps that smelt does not know. */
-smelt_status tokenizer_json_desc(smelt_arena *arena, const json_t *root, smelt_tok_desc *out, smelt_err *err);
+smelt_status tokenizer_json_desc(smelt_arena *arena, const json_t *root, const tok_bulk *bulk, smelt_tok_desc *out, smelt_err *err);
 
 #endif

@@ -65,9 +65,10 @@ static bool ends_with(const char *s, const char *end)
 static smelt_status read_json(hf_tokenizer *t, const char *path, smelt_err *err)
 {
     json_t *root = NULL;
-    SMELT_TRY(smelt_json_load(path, FILE_LIMIT, &root, err));
+    tok_bulk bulk;
+    smelt_status st = tok_bulk_load(path, FILE_LIMIT, &t->arena, &root, &bulk, err);
     t->json = root;
-    return tokenizer_json_desc(&t->arena, root, &t->desc, err);
+    return st == SMELT_OK ? tokenizer_json_desc(&t->arena, root, &bulk, &t->desc, err) : st;
 }
 
 /* The added tokens that the files beside a tokenizer.model name, and what they put around a text. */

@@ -410,28 +410,22 @@ static smelt_status join_merge(hf_files *f, smelt_str left, smelt_str right, sme
     return SMELT_OK;
 }
 
-static smelt_status read_merges_json(hf_files *f, const json_t *list, smelt_vocab *v)
+static smelt_status read_merges_json(hf_files *f, smelt_vocab *v)
 {
-    size_t n = json_array_size(list), i;
-    smelt_str *merges = arena_calloc(&f->model->arena, n, sizeof *merges);
+    const tok_bulk *b = &f->bulk;
+    smelt_str *merges = arena_calloc(&f->model->arena, b->n_merges, sizeof *merges);
     if (!merges) return smelt_oom(f->err);
-    bool pairs = json_is_array(json_array_get(list, 0));
-    json_t *item;
-    json_array_foreach(list, i, item)
-    {
-        const json_t *left = json_array_get(item, 0), *right = json_array_get(item, 1);
-        if (pairs && json_array_size(item) == 2 && json_is_string(left) && json_is_string(right)) {
-            SMELT_TRY(join_merge(f, (smelt_str){json_string_value(left), json_string_length(left)},
-                                 (smelt_str){json_string_value(right), json_string_length(right)}, &merges[i]));
-        } else if (!pairs && json_is_string(item)) {
-            SMELT_TRY(keep_text(f, item, &merges[i]));
+    for (size_t i = 0; i < b->n_merges; i++) {
+        const smelt_tok_merge *m = &b->merges[i];
+        if (b->pairs) {
+            SMELT_TRY(join_merge(f, m->left, m->right, &merges[i]));
         } else {
-            return smelt_fail(f->err, SMELT_E_CORRUPT, "tokenizer.json: merge %zu is not %s", i,
-                              pairs ? "a pair of strings" : "a string as the first one is");
+            merges[i] = (smelt_str){arena_strndup(&f->model->arena, m->left.p, m->left.n), m->left.n};
+            if (!merges[i].p) return smelt_oom(f->err);
         }
     }
     v->merges = merges;
-    v->n_merges = n;
+    v->n_merges = b->n_merges;
     return SMELT_OK;
 }
 
@@ -483,8 +477,7 @@ static smelt_status read_merges_txt(hf_files *f, const char *path, smelt_vocab *
 
 smelt_status hf_read_merges(hf_files *f, smelt_vocab *v)
 {
-    const json_t *list = json_object_get(json_object_get(f->tokenizer, "model"), "merges");
-    if (json_array_size(list)) return read_merges_json(f, list, v);
+    if (f->bulk.n_merges) return read_merges_json(f, v);
     smelt_status st = SMELT_OK;
     const char *path = hf_file(f, "merges.txt", &st);
     return path ? read_merges_txt(f, path, v) : st;

@@ -655,6 +655,8 @@ static smelt_status torch_zip_layout(const smelt_ctx *ctx, const smelt_model *mo
         return smelt_fail(err, SMELT_E_USAGE, "a PyTorch file cannot be split; a directory target gives safetensors in shards");
     if (opts->alignment && opts->alignment != STORAGE_ALIGN)
         return smelt_fail(err, SMELT_E_USAGE, "tensors of a PyTorch file are aligned to %d bytes", STORAGE_ALIGN);
+    if (!out->n_tensors)
+        return smelt_fail(err, SMELT_E_UNSUPPORTED, "the source has no tensors, and a PyTorch file holds nothing else");
     const char *name = path_base(&layout->arena, target);
     if (!name) return smelt_oom(err);
     smelt_buf pickle = {0};

@@ -27,7 +27,9 @@ static smelt_status make(fixture *f, const char *text)
     smelt_tok_desc desc;
     *f = (fixture){0};
     smelt_status st = smelt_json_parse(text, strlen(text), "tokenizer.json", &f->json, &f->err);
-    if (st == SMELT_OK) st = tokenizer_json_desc(&f->arena, f->json, &desc, &f->err);
+    tok_bulk bulk;
+    if (st == SMELT_OK) st = tok_bulk_of(f->json, &f->arena, &bulk, &f->err);
+    if (st == SMELT_OK) st = tokenizer_json_desc(&f->arena, f->json, &bulk, &desc, &f->err);
     if (st == SMELT_OK) st = tok_new(&desc, &f->tok, &f->err);
     if (st == SMELT_OK) st = tok_state_new(f->tok, &f->state, &f->err);
     return st;

@@ -248,6 +248,7 @@ static void contradictions_are_errors_that_say_what(void **state)
         {TOK(BPE("\"a\":-1", "")), "'a' has no id", SMELT_E_CORRUPT},
         {TOK(BPE("\"a\":4000000000", "")), "one out of range", SMELT_E_CORRUPT},
         {TOK(BPE("\"a\":0,\"b\":0", "")), "have the same id 0", SMELT_E_CORRUPT},
+        {TOK(BPE("\"a\":0,\"b\":1,\"a\":2", "")), "'a' is there twice", SMELT_E_CORRUPT},
         {TOK(BPE("\"a\":0,\"b\":2000000000", "")), "there are 2 tokens", SMELT_E_CORRUPT},
         {TOK(BPE("\"a\":0,\"b\":1", "\"a b\"")), "does not have", SMELT_E_CORRUPT},
         {TOK(BPE("\"a\":0,\"b\":1,\"ab\":2", "\"a b c\"")), "not two tokens", SMELT_E_CORRUPT},
