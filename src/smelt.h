@@ -92,6 +92,45 @@ SMELT_API uint64_t smelt_tensor_bytes(const smelt_tensor *tensor);
  * elements), or n reaches to the end. E_USAGE if they are not or lie outside, E_UNSUPPORTED if the type has no decoder. */
 SMELT_API smelt_status smelt_tensor_read(const smelt_tensor *tensor, uint64_t first, uint64_t n, float *out, smelt_err *err);
 
+/* A model that computes: float32 logits of token ids, for every family and type, on the processor. */
+typedef struct smelt_engine smelt_engine;
+/* Keys and values of the tokens that a sequence has had, so that the next ones need not compute them again. */
+typedef struct smelt_cache smelt_cache;
+
+/* One text of a batch, or the next tokens of one. */
+typedef struct smelt_seq {
+    const int32_t *ids;
+    size_t n;
+    size_t first;       /* logits are wanted from this token on; n: of none */
+    smelt_cache *cache; /* what went before; the new tokens are added. NULL: the text starts here and nothing is kept */
+} smelt_seq;
+
+/* Gets rows [first, first + n) of sequence `seq`: logits[i * vocab + t] is token t's behind token first + i. Valid during the call.
+ * A status other than SMELT_OK ends the run and is its result. */
+typedef smelt_status smelt_logits_fn(void *user, size_t seq, size_t first, size_t n, const float *logits, smelt_err *err);
+
+/* Options of an engine; zeroed means defaults. */
+typedef struct smelt_engine_config {
+    int threads; /* 0: one a processor */
+    bool fast;   /* multiply block types with activations rounded to 8 bits */
+} smelt_engine_config;
+
+/* Makes an engine for a model, which is BORROWED and must outlive it; `config` may be NULL. Weights stay in the mapped files and
+ * are decoded a tile at a time. NEW through *out: smelt_engine_close. E_UNSUPPORTED if the model's family is not known. Sets
+ * OpenBLAS's number of threads to one for the process. */
+SMELT_API smelt_status smelt_engine_open(const smelt_model *model, const smelt_engine_config *config, smelt_engine **out,
+                                         smelt_err *err);
+SMELT_API void smelt_engine_close(smelt_engine *engine);
+/* Columns of the logits. */
+SMELT_API size_t smelt_engine_vocab(const smelt_engine *engine);
+/* Computes a batch of sequences of any lengths; logits come through `fn` a chunk at a time. One thread at a time may run an engine.
+ * E_USAGE for an id that the model does not have, E_LIMIT beyond a table of learned positions. */
+SMELT_API smelt_status smelt_engine_run(smelt_engine *engine, const smelt_seq *seqs, size_t n_seqs, smelt_logits_fn *fn, void *user,
+                                        smelt_err *err);
+/* An empty cache for one sequence. NEW through *out: smelt_cache_free. */
+SMELT_API smelt_status smelt_cache_new(const smelt_engine *engine, smelt_cache **out, smelt_err *err);
+SMELT_API void smelt_cache_free(smelt_cache *cache);
+
 /* Options of a conversion; zeroed means defaults. */
 typedef struct smelt_convert_opts {
     const char *type;      /* smelt_convert: auto, f32, f16, bf16, q8_0; smelt_quantize: a mix such as Q4_0, required */

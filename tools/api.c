@@ -3,6 +3,7 @@
 
 #include "arch/arch.h"
 #include "convert/stream.h"
+#include "engine/engine.h"
 #include "quant/recipe.h"
 #include "tools/compose.h"
 
@@ -65,6 +66,26 @@ smelt_status smelt_tensor_read(const smelt_tensor *t, uint64_t first, uint64_t n
     }
     return SMELT_OK;
 }
+
+smelt_status smelt_engine_open(const smelt_model *model, const smelt_engine_config *config, smelt_engine **out, smelt_err *err)
+{
+    smelt_ctx ctx;
+    *out = NULL;
+    SMELT_TRY(ctx_init(&ctx, err));
+    if (config && config->threads > 0) ctx.threads = config->threads;
+    const smelt_engine_opts opts = {.fast = config && config->fast};
+    return engine_open(&ctx, model, &opts, out, err);
+}
+
+void smelt_engine_close(smelt_engine *engine) { engine_close(engine); }
+size_t smelt_engine_vocab(const smelt_engine *engine) { return engine_vocab(engine); }
+smelt_status smelt_engine_run(smelt_engine *engine, const smelt_seq *seqs, size_t n_seqs, smelt_logits_fn *fn, void *user,
+                              smelt_err *err)
+{
+    return engine_run(engine, seqs, n_seqs, fn, user, err);
+}
+smelt_status smelt_cache_new(const smelt_engine *engine, smelt_cache **out, smelt_err *err) { return cache_new(engine, out, err); }
+void smelt_cache_free(smelt_cache *cache) { cache_free(cache); }
 
 typedef struct user_progress {
     bool (*call)(void *user, uint64_t done, uint64_t total);

@@ -28,8 +28,16 @@ typedef struct smelt_hp_rule {
     smelt_hp hp;
     const char *keys; /* names in config.json, '|' between spellings, '.' into objects; the first is what writers use */
     /* Where none is there: required, or `fallback`, or other hyperparameters' values. */
-    enum { HP_REQUIRED, HP_OPTIONAL, HP_DEFAULT, HP_SAME_AS, HP_RATIO, HP_TIMES } absent;
-    double fallback; /* HP_DEFAULT; the factor of HP_TIMES */
+    enum {
+        HP_REQUIRED,
+        HP_OPTIONAL,
+        HP_DEFAULT,
+        HP_NULLABLE, /* the same, but null stays unset, and so does what a GGUF file cannot say */
+        HP_SAME_AS,
+        HP_RATIO,
+        HP_TIMES
+    } absent;
+    double fallback; /* HP_DEFAULT, HP_NULLABLE; the factor of HP_TIMES */
     smelt_hp a, b;   /* HP_SAME_AS, HP_TIMES: a; HP_RATIO: a / b, which must divide */
 } smelt_hp_rule;
 
@@ -78,6 +86,25 @@ typedef struct smelt_name_rule {
         only_if; /* if not 0 (the number of layers, which always is): the hyperparameter that says whether the tensor exists; SMELT_HP_NOT + h: exists if h is 0 */
 } smelt_name_rule;
 
+/* Activations, by the names that config.json has for them. */
+typedef enum smelt_act { ACT_UNKNOWN, ACT_SILU, ACT_GELU, ACT_GELU_TANH, ACT_GELU_SIGMOID, ACT_RELU, ACT_COUNT } smelt_act;
+
+/* What a family's block computes beyond what its tensors and hyperparameters say. A part whose tensor is absent is absent: biases,
+ * gates, experts, second norms, norms of queries and keys, sinks, learned positions, a head of its own. Zero is LLaMA. */
+typedef struct smelt_block {
+    enum { NORM_RMS, NORM_LAYER } norm;
+    enum { TURN_HALVES, TURN_PAIRS, TURN_NONE } turn; /* RoPE, where there is no ALiBi: of i and i + n/2, of 2i and 2i + 1 */
+    bool parallel;                                    /* feed-forward beside the attention, where PARALLEL says nothing */
+    bool unscaled;                                    /* scores are products as they are */
+    bool coarse_alibi;                                /* ALiBi in bfloat16 and before the scaling of scores */
+    bool route_last;                   /* softmax over the experts that are used, after choosing them; otherwise over all, before */
+    bool norm_topk;                    /* where NORM_TOPK says nothing */
+    double swiglu_alpha, swiglu_limit; /* not 0: (up + 1) * gate * sigmoid(alpha * gate), both clamped to the limit */
+    bool yarn_exact;                   /* where YARN_TRUNCATE says nothing */
+    smelt_hp window;                   /* hyperparameter with the size of windows; 0 (the number of layers): there are none */
+    enum { WINDOWS_ALL, WINDOWS_EVEN, WINDOWS_ODD, WINDOWS_FROM, WINDOWS_EVEN_BELOW } windows; /* layers; of LOCAL_LAYERS */
+} smelt_block;
+
 /* Added to a hyperparameter in only_if. */
 enum { SMELT_HP_NOT = 1000 };
 
@@ -94,7 +121,8 @@ typedef struct smelt_arch {
     const char *config_extra;         /* JSON members that a written config.json needs besides, without braces */
     bool gguf_qkv;                    /* GGUF stores q, k and v in one tensor, one after the other */
     const char *layout;               /* value of tensor_data_layout, where the family has that key */
-    const smelt_hp *gguf_keys;        /* order of the keys, ends with SMELT_HP_COUNT; NULL: that of hparams.def */
+    smelt_block block;
+    const smelt_hp *gguf_keys; /* order of the keys, ends with SMELT_HP_COUNT; NULL: that of hparams.def */
     /* What rules cannot say: derives hyperparameters from others and from the configuration (NULL when reading GGUF). */
     smelt_status (*derive)(const json_t *config, smelt_hparams *hp, smelt_err *err);
     /* Members of config.json that follow from hyperparameters in ways that rules cannot say. May be NULL. */
@@ -128,6 +156,18 @@ bool role_parse(const char *name, smelt_role *role, smelt_part *part, int *layer
 /* ROPE_DIM from ROTARY_PCT (`fallback` if the configuration has none), or the other way around for a GGUF file; and ROPE_BASE
  * counted as unsaid where it is 10000, which every reader assumes. For the derive of families with partial rotary. */
 smelt_status derive_rotary(smelt_hparams *hp, double fallback, smelt_err *err);
+
+/* The activation that a name of config.json means ("gelu_new"); ACT_UNKNOWN if none. The name that configurations get. */
+smelt_act act_by_name(const char *name);
+const char *act_name(smelt_act act);
+/* How many positions a token of the layer sees, itself included; 0: all of them. */
+uint64_t arch_window(const smelt_model *model, int layer);
+/* The turn of dimension pair i from one position to the next, in radians, into out[n / 2] for RoPE on n dimensions, for texts of
+ * `length` positions (which only dynamic scaling asks for); *scale gets the factor on sine and cosine. Formulas: transformers'
+ * modeling_rope_utils.py, in its float32. */
+void arch_rope(const smelt_model *model, uint64_t length, float *out, float *scale);
+/* Whether the turns depend on the text's length beyond `length` positions. */
+bool arch_rope_grows(const smelt_model *model, uint64_t length);
 
 static inline uint64_t hp_u64(const smelt_hparams *hp, smelt_hp id) { return hp->set[id] ? (uint64_t)hp->v[id] : 0; }
 

@@ -43,6 +43,7 @@ static const smelt_hp_rule hp[] = {
     {H(LAYOUT), "", HP_DEFAULT, 1},
     {H(SECOND_NORM), "", HP_DEFAULT, 0},
     {H(TWO_NORMS), "", HP_DEFAULT, 0},
+    {H(ACT), "activation", HP_DEFAULT, ACT_GELU},
     {0},
 };
 
@@ -92,6 +93,7 @@ const smelt_arch smelt_arch_falcon = {
     .prefix = "transformer.",
     .hp = hp,
     .names = names,
+    .block = {.norm = NORM_LAYER, .coarse_alibi = true},
     .config_extra = "\"activation\": \"gelu\", \"attention_dropout\": 0.0, \"hidden_dropout\": 0.0, \"use_cache\": true",
     .gguf_qkv = true,
     .layout = "jploski",

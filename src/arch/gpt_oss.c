@@ -36,6 +36,8 @@ static const smelt_hp_rule hp[] = {
     {H(RMS_EPS), "rms_norm_eps", HP_DEFAULT, 1e-5},
     {H(ROPE_BASE), "rope_theta|rope_parameters.rope_theta", HP_DEFAULT, 150000},
     SMELT_LLAMA_COMMON,
+    {H(SWIGLU_LIMIT), "swiglu_limit", HP_OPTIONAL},
+    {H(SWIGLU_ALPHA), "swiglu_alpha", HP_OPTIONAL},
     {0},
 };
 
@@ -60,6 +62,12 @@ const smelt_arch smelt_arch_gpt_oss = {
     .prefix = "model.",
     .hp = hp,
     .names = names,
+    .block = {.route_last = true,
+              .swiglu_alpha = 1.702,
+              .swiglu_limit = 7,
+              .yarn_exact = true,
+              .window = H(WINDOW),
+              .windows = WINDOWS_EVEN},
     .config_extra =
         "\"hidden_act\": \"silu\", \"attention_dropout\": 0.0, \"swiglu_limit\": 7.0, \"router_aux_loss_coef\": 0.001, \"use_cache\": true",
     .gguf_keys = keys,

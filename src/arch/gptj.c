@@ -36,6 +36,7 @@ static const smelt_hp_rule hp[] = {
     {H(MLP_BIAS), "", HP_DEFAULT, 1},
     {H(NORM_BIAS), "", HP_DEFAULT, 1},
     {H(HEAD_BIAS), "", HP_DEFAULT, 1},
+    {H(ACT), "activation_function", HP_DEFAULT, ACT_GELU_TANH},
     {0},
 };
 
@@ -50,6 +51,7 @@ const smelt_arch smelt_arch_gptj = {
     .prefix = "transformer.",
     .hp = hp,
     .names = names,
+    .block = {.norm = NORM_LAYER, .turn = TURN_PAIRS, .parallel = true},
     .config_extra =
         "\"activation_function\": \"gelu_new\", \"attn_pdrop\": 0.0, \"embd_pdrop\": 0.0, \"resid_pdrop\": 0.0, \"use_cache\": true",
     .gguf_keys = keys,

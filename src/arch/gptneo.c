@@ -40,6 +40,7 @@ static const smelt_hp_rule hp[] = {
     {H(OUT_BIAS), "", HP_DEFAULT, 1},
     {H(MLP_BIAS), "", HP_DEFAULT, 1},
     {H(NORM_BIAS), "", HP_DEFAULT, 1},
+    {H(ACT), "activation_function", HP_DEFAULT, ACT_GELU_TANH},
     {0},
 };
 
@@ -98,6 +99,7 @@ const smelt_arch smelt_arch_gptneo = {
     .prefix = "transformer.",
     .hp = hp,
     .names = names,
+    .block = {.norm = NORM_LAYER, .turn = TURN_NONE, .unscaled = true, .window = H(WINDOW), .windows = WINDOWS_ODD},
     .config_extra =
         "\"activation_function\": \"gelu_new\", \"attention_dropout\": 0.0, \"embed_dropout\": 0.0, \"resid_dropout\": 0.0, \"use_cache\": true",
     .gguf_keys = keys,

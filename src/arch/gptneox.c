@@ -37,6 +37,7 @@ static const smelt_hp_rule hp[] = {
     {H(ATTN_BIAS), "attention_bias", HP_DEFAULT, 1},
     {H(MLP_BIAS), "", HP_DEFAULT, 1},
     {H(NORM_BIAS), "", HP_DEFAULT, 1},
+    {H(ACT), "hidden_act", HP_DEFAULT, ACT_GELU},
     {0},
 };
 
@@ -58,6 +59,7 @@ const smelt_arch smelt_arch_gptneox = {
     .prefix = "gpt_neox.",
     .hp = hp,
     .names = names,
+    .block = {.norm = NORM_LAYER},
     .config_extra = "\"hidden_act\": \"gelu\", \"attention_dropout\": 0.0, \"hidden_dropout\": 0.0, \"use_cache\": true",
     .gguf_qkv = true,
     .gguf_keys = keys,

@@ -108,8 +108,10 @@ extern const smelt_name_rule smelt_llama_names[];
         {SMELT_HP_YARN_BETA_SLOW, "rope_scaling.beta_slow|rope_parameters.beta_slow", HP_OPTIONAL}, \
         {SMELT_HP_RMS_EPS, "rms_norm_eps|norm_eps", HP_DEFAULT, 1e-6}, {SMELT_HP_VOCAB, "vocab_size", HP_DEFAULT, 32000}, \
         {SMELT_HP_TIED, "tie_word_embeddings", HP_DEFAULT, 0}, {SMELT_HP_ATTN_BIAS, "attention_bias", HP_DEFAULT, 0}, \
+        {SMELT_HP_MLP_BIAS, "mlp_bias", HP_DEFAULT, 0}, \
+        {SMELT_HP_YARN_TRUNCATE, "rope_scaling.truncate|rope_parameters.truncate", HP_OPTIONAL}, \
     { \
-        SMELT_HP_MLP_BIAS, "mlp_bias", HP_DEFAULT, 0 \
+        SMELT_HP_ACT, "hidden_act", HP_DEFAULT, ACT_SILU \
     }
 
 #endif

@@ -49,7 +49,9 @@ static const json_t *lookup(const json_t *config, const char *keys, char *key, s
     return NULL;
 }
 
-typedef enum hp_kind { KIND_U32, KIND_F32, KIND_BOOL, KIND_RSCALE, KIND_TEXT } hp_kind;
+static bool has_null(const json_t *config, const char *key) { return json_is_null(json_object_get(config, key)); }
+
+typedef enum hp_kind { KIND_U32, KIND_F32, KIND_BOOL, KIND_RSCALE, KIND_TEXT, KIND_ACT } hp_kind;
 
 static const hp_kind kinds[SMELT_HP_COUNT] = {
 #define SMELT_HPARAM(id, kind, key) [SMELT_HP_##id] = KIND_##kind,
@@ -102,6 +104,16 @@ static smelt_status from_json_rscale(const json_t *v, const char *key, double *o
                       "config.json: '%s' is '%s'; RoPE scaling can be default, linear, yarn, llama3 or dynamic", key, s);
 }
 
+/* Only what computes minds an activation that is not known. */
+static smelt_status from_json_act(const json_t *v, const char *key, double *out, smelt_err *err)
+{
+    const char *s = json_string_value(v);
+    if (!s) return smelt_fail(err, SMELT_E_CORRUPT, "config.json: '%s' is no string", key);
+    *out = act_by_name(s);
+    return SMELT_OK;
+}
+
+static json_t *to_json_act(double v) { return json_string(act_name((smelt_act)v)); }
 static json_t *to_json_u32(double v) { return json_integer((json_int_t)v); }
 static json_t *to_json_bool(double v) { return json_boolean(v != 0); }
 static json_t *to_json_rscale(double v) { return json_string(rope_scaling_rows[(int)v].hf); }
@@ -123,13 +135,13 @@ static const struct {
 } kind_ops[] = {
     [KIND_U32] = {from_json_u32, to_json_u32},    [KIND_F32] = {from_json_f32, to_json_f32},
     [KIND_BOOL] = {from_json_bool, to_json_bool}, [KIND_RSCALE] = {from_json_rscale, to_json_rscale},
-    [KIND_TEXT] = {from_json_bool, to_json_bool},
+    [KIND_TEXT] = {from_json_bool, to_json_bool}, [KIND_ACT] = {from_json_act, to_json_act},
 };
 
 static smelt_status apply_absent(const smelt_hp_rule *r, smelt_hparams *hp, smelt_err *err)
 {
     double v = r->fallback;
-    if (r->absent == HP_OPTIONAL) return SMELT_OK;
+    if (r->absent == HP_OPTIONAL || r->absent == HP_NULLABLE) return SMELT_OK;
     if (r->absent == HP_REQUIRED)
         return smelt_fail(err, SMELT_E_CORRUPT, "config.json has no '%.*s'", (int)strcspn(r->keys, "|"), r->keys);
     if (r->absent == HP_SAME_AS) v = hp->v[r->a];
@@ -152,6 +164,11 @@ static smelt_status read_hparams(const json_t *config, const smelt_hp_rule *rule
         char key[128];
         if (hp->set[r->hp]) continue; /* a family's own rule stands before the shared ones */
         const json_t *v = lookup(config, r->keys, key, sizeof key);
+        if (!v && r->absent == HP_NULLABLE) {
+            hp->set[r->hp] = !has_null(config, r->keys);
+            hp->v[r->hp] = hp->set[r->hp] ? r->fallback : 0;
+            continue;
+        }
         if (!v) {
             SMELT_TRY(apply_absent(r, hp, err));
             continue;

@@ -8,6 +8,7 @@ static const smelt_hp_rule hp[] = {
     SMELT_LLAMA_SIZES(32, 131072, 14336, 32),
     {H(KV_HEADS), "num_key_value_heads", HP_DEFAULT, 8},
     SMELT_LLAMA_COMMON,
+    {H(LOCAL), "sliding_window", HP_NULLABLE, 4096},
     {0},
 };
 
@@ -19,5 +20,6 @@ const smelt_arch smelt_arch_mistral = {
     .prefix = "model.",
     .hp = hp,
     .names = smelt_llama_names,
+    .block = {.window = H(LOCAL)},
     .config_extra = "\"hidden_act\": \"silu\", \"attention_dropout\": 0.0, \"use_cache\": true",
 };

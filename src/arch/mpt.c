@@ -40,6 +40,8 @@ static const smelt_hp_rule hp[] = {
     {H(ATTN_BIAS), "", HP_DEFAULT, 0},
     {H(MLP_BIAS), "", HP_DEFAULT, 0},
     {H(NORM_BIAS), "", HP_DEFAULT, 0},
+    {H(ATTN_SCALE), "attn_config.softmax_scale", HP_OPTIONAL},
+    {H(ACT), "", HP_DEFAULT, ACT_GELU},
     {0},
 };
 
@@ -90,6 +92,7 @@ const smelt_arch smelt_arch_mpt = {
     .prefix = "transformer.",
     .hp = hp,
     .names = names,
+    .block = {.norm = NORM_LAYER, .turn = TURN_NONE},
     .config_extra = "\"emb_pdrop\": 0.0, \"resid_pdrop\": 0.0, \"use_cache\": true",
     .gguf_qkv = true,
     .gguf_keys = keys,

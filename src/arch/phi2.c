@@ -36,6 +36,7 @@ static const smelt_hp_rule hp[] = {
     {H(MLP_BIAS), "", HP_DEFAULT, 1},
     {H(NORM_BIAS), "", HP_DEFAULT, 1},
     {H(HEAD_BIAS), "", HP_DEFAULT, 1},
+    {H(ACT), "hidden_act", HP_DEFAULT, ACT_GELU_TANH},
     {0},
 };
 
@@ -56,6 +57,7 @@ const smelt_arch smelt_arch_phi2 = {
     .prefix = "model.",
     .hp = hp,
     .names = names,
+    .block = {.norm = NORM_LAYER, .parallel = true},
     .config_extra =
         "\"hidden_act\": \"gelu_new\", \"attention_dropout\": 0.0, \"embd_pdrop\": 0.0, \"resid_pdrop\": 0.0, \"qk_layernorm\": false, \"use_cache\": true",
     .gguf_keys = keys,

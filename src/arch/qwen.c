@@ -34,6 +34,7 @@ static const smelt_hp_rule hp[] = {
     {H(VOCAB), "vocab_size", HP_DEFAULT, 151936},
     {H(TIED), "tie_word_embeddings", HP_DEFAULT, 0},
     {H(ATTN_BIAS), "", HP_DEFAULT, 1},
+    {H(ACT), "", HP_DEFAULT, ACT_SILU},
     {0},
 };
 

@@ -23,6 +23,10 @@ static const smelt_hp_rule hp[] = {
     {H(VOCAB), "vocab_size", HP_DEFAULT, 151936},
     SMELT_LLAMA_COMMON,
     {H(QKV_BIAS), "qkv_bias", HP_DEFAULT, 1},
+    {H(LOCAL), "sliding_window", HP_NULLABLE, 4096},
+    {H(LOCAL_ON), "use_sliding_window", HP_NULLABLE, 0},
+    {H(LOCAL_LAYERS), "max_window_layers", HP_NULLABLE, 28},
+    {H(NORM_TOPK), "norm_topk_prob", HP_NULLABLE, 0},
     {0},
 };
 
@@ -39,6 +43,7 @@ const smelt_arch smelt_arch_qwen2moe = {
     .prefix = "model.",
     .hp = hp,
     .names = names,
+    .block = {.window = H(LOCAL), .windows = WINDOWS_EVEN_BELOW},
     .config_extra = "\"hidden_act\": \"silu\", \"attention_dropout\": 0.0, \"use_cache\": true",
     .gguf_keys = keys,
 };

@@ -16,6 +16,9 @@ static const smelt_hp_rule hp[] = {
     {H(HEAD_DIM), "head_dim", HP_DEFAULT, 128},
     {H(VOCAB), "vocab_size", HP_DEFAULT, 151936},
     SMELT_LLAMA_COMMON,
+    {H(LOCAL), "sliding_window", HP_NULLABLE, 4096},
+    {H(LOCAL_ON), "use_sliding_window", HP_NULLABLE, 0},
+    {H(LOCAL_LAYERS), "max_window_layers", HP_NULLABLE, 28},
     {0},
 };
 
@@ -32,6 +35,7 @@ const smelt_arch smelt_arch_qwen3 = {
     .prefix = "model.",
     .hp = hp,
     .names = names,
+    .block = {.window = H(LOCAL), .windows = WINDOWS_FROM},
     .config_extra = "\"hidden_act\": \"silu\", \"attention_dropout\": 0.0, \"use_cache\": true",
     .gguf_keys = keys,
 };

@@ -18,6 +18,9 @@ static const smelt_hp_rule hp[] = {
     {H(FF_EXP), "moe_intermediate_size", HP_DEFAULT, 768},
     {H(VOCAB), "vocab_size", HP_DEFAULT, 151936},
     SMELT_LLAMA_COMMON,
+    {H(LOCAL), "sliding_window", HP_NULLABLE, 4096},
+    {H(LOCAL_ON), "use_sliding_window", HP_NULLABLE, 0},
+    {H(NORM_TOPK), "norm_topk_prob", HP_NULLABLE, 0},
     {0},
 };
 
@@ -35,6 +38,7 @@ const smelt_arch smelt_arch_qwen3moe = {
     .prefix = "model.",
     .hp = hp,
     .names = names,
-    .config_extra = "\"hidden_act\": \"silu\", \"attention_dropout\": 0.0, \"use_cache\": true",
+    .block = {.norm_topk = true, .window = H(LOCAL)},
+    .config_extra = "\"hidden_act\": \"silu\", \"norm_topk_prob\": true, \"attention_dropout\": 0.0, \"use_cache\": true",
     .gguf_keys = keys,
 };

@@ -1,0 +1,18 @@
+#define VEC_CPU SMELT_CPU_BASELINE
+#define VEC_NAME vec_baseline
+#include "engine/vec.inc"
+
+#if defined(__x86_64__)
+extern const vec_ops vec_avx2, vec_avx512;
+static const vec_ops *const levels[] = {&vec_avx512, &vec_avx2, &vec_baseline};
+#else
+static const vec_ops *const levels[] = {&vec_baseline};
+#endif
+
+const vec_ops *vec_select(smelt_cpu cpu)
+{
+    size_t i = 0;
+    while (!smelt_cpu_covers(cpu, levels[i]->cpu))
+        i++;
+    return levels[i];
+}
