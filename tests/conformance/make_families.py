@@ -338,10 +338,10 @@ FAMILIES = [
            dtype="bfloat16"),
     Family("qwen2-moe-aggregated", "experts stacked", "Qwen2Moe", dict(MOE, shared_expert_intermediate_size=160), vocab="qwen2", vocab_size=401,
            dtype="bfloat16", state=aggregated_experts),
-    Family("qwen3-moe-now", "an expert a tensor", "Qwen3Moe", dict(MOE, head_dim=64), vocab="qwen2", vocab_size=401, dtype="bfloat16"),
-    Family("qwen3-moe-old", "the spelling of transformers 4, sharded", "Qwen3Moe", dict(MOE, head_dim=32, moe_intermediate_size=96), vocab="qwen2",
+    Family("qwen3-moe-now", "an expert a tensor", "Qwen3Moe", dict(MOE, norm_topk_prob=True, head_dim=64), vocab="qwen2", vocab_size=401, dtype="bfloat16"),
+    Family("qwen3-moe-old", "the spelling of transformers 4, sharded", "Qwen3Moe", dict(MOE, norm_topk_prob=True, head_dim=32, moe_intermediate_size=96), vocab="qwen2",
            vocab_size=401, dtype="bfloat16", spelling=old_llama_like, layout="st-sharded"),
-    Family("qwen3-moe-aggregated", "experts stacked", "Qwen3Moe", dict(MOE, head_dim=64, moe_intermediate_size=96), vocab="qwen2", vocab_size=401,
+    Family("qwen3-moe-aggregated", "experts stacked", "Qwen3Moe", dict(MOE, norm_topk_prob=True, head_dim=64, moe_intermediate_size=96), vocab="qwen2", vocab_size=401,
            dtype="bfloat16", state=aggregated_experts),
     Family("phi2-now", "Phi-2 as transformers 5 saves it", "Phi", PHI, dtype="float16"),
     Family("phi-2-like", "the spelling of transformers 4", "Phi", dict(PHI, hidden_size=320, intermediate_size=1280, rope_parameters={

@@ -56,7 +56,10 @@ static void print_spellings(const char *list)
 static void print_absent(const smelt_hp_rule *r)
 {
     static const char *const said[] = {[HP_REQUIRED] = "required", [HP_OPTIONAL] = ""};
-    if (r->absent == HP_DEFAULT)
+    const bool number = r->absent == HP_DEFAULT || r->absent == HP_NULLABLE;
+    if (number && r->hp == SMELT_HP_ACT)
+        printf("%s", act_name((smelt_act)r->fallback));
+    else if (number)
         printf("%.10g", r->fallback);
     else if (r->absent == HP_SAME_AS)
         printf("%s", hp_names[r->a]);
