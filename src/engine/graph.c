@@ -52,9 +52,8 @@ static smelt_status product(const run *r, const engine_layer *l, smelt_role role
                            .x = x,
                            .tokens = rows,
                            .ldx = cols,
-                           .y = y,
                            .ldy = out};
-    return linear(e, &a, r->err);
+    return linear(e, &a, y, r->err);
 }
 
 /* Norm of rows of n elements by a tensor's weight and bias. */

@@ -41,11 +41,9 @@ typedef struct linear_args {
     const smelt_tensor *w, *bias; /* bias may be NULL; its elements from first_row on are used */
     uint64_t first_row, rows, cols;
     const float *x;
-    size_t tokens, ldx;
-    float *y;
-    size_t ldy;
+    size_t tokens, ldx, ldy;
 } linear_args;
-smelt_status linear(smelt_engine *e, const linear_args *a, smelt_err *err);
+smelt_status linear(smelt_engine *e, const linear_args *a, float *y, smelt_err *err);
 
 /* Attention of one sequence's new tokens over all of its keys, for one layer. */
 typedef struct attend_seq {

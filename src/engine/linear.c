@@ -70,10 +70,9 @@ static void add_bias(const float *bias, size_t n, float *y)
         y[i] += bias[i];
 }
 
-static void tile_product(const smelt_engine *e, const linear_args *a, uint64_t row, uint64_t rows, float *scratch)
+static void tile_product(const smelt_engine *e, const linear_args *a, uint64_t row, uint64_t rows, float *scratch, float *y)
 {
     const float *w = tile_floats(e, a->w, a->first_row + row, rows, a->cols, scratch);
-    float *y = a->y + row;
     if (a->tokens == 1)
         cblas_sgemv(CblasRowMajor, CblasNoTrans, (int)rows, (int)a->cols, 1, w, (int)a->cols, a->x, 1, 0, y, 1);
     else
@@ -85,7 +84,7 @@ static void tile_product(const smelt_engine *e, const linear_args *a, uint64_t r
         add_bias(scratch, rows, y + t * a->ldy);
 }
 
-smelt_status linear(smelt_engine *e, const linear_args *a, smelt_err *err)
+smelt_status linear(smelt_engine *e, const linear_args *a, float *y, smelt_err *err)
 {
     const uint64_t tile = linear_tile(a->rows, a->cols), tiles = (a->rows + tile - 1) / tile;
     const int threads = e->ctx.threads;
@@ -93,7 +92,7 @@ smelt_status linear(smelt_engine *e, const linear_args *a, smelt_err *err)
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
     for (uint64_t i = 0; i < tiles; i++) {
         const uint64_t row = i * tile, left = a->rows - row;
-        tile_product(e, a, row, left < tile ? left : tile, e->scratch[omp_get_thread_num()]);
+        tile_product(e, a, row, left < tile ? left : tile, e->scratch[omp_get_thread_num()], y + row);
     }
     return SMELT_OK;
 }

@@ -11,8 +11,8 @@ static const vec_ops *const levels[] = {&vec_baseline};
 
 const vec_ops *vec_select(smelt_cpu cpu)
 {
-    size_t i = 0;
-    while (!smelt_cpu_covers(cpu, levels[i]->cpu))
-        i++;
-    return levels[i];
+    enum { N = sizeof levels / sizeof *levels };
+    for (size_t i = 0; i + 1 < N; i++)
+        if (smelt_cpu_covers(cpu, levels[i]->cpu)) return levels[i];
+    return levels[N - 1];
 }

@@ -208,9 +208,8 @@ static void products(void **state)
                                    .x = x,
                                    .tokens = tokens,
                                    .ldx = COLS,
-                                   .y = y,
                                    .ldy = ROWS};
-            assert_int_equal(linear(&e, &a, NULL), SMELT_OK);
+            assert_int_equal(linear(&e, &a, y, NULL), SMELT_OK);
             for (size_t t = 0; t < tokens; t++)
                 for (uint64_t r = 0; r < a.rows; r++) {
                     const double row = (double)(r + first);

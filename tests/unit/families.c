@@ -98,7 +98,8 @@ static const family families[FAMILIES] = {
                   "model.layers.%d.mlp.shared_expert_gate.weight 1 8;model.layers.%d.mlp.shared_expert.gate_proj.weight 6 8;"
                   "model.layers.%d.mlp.shared_expert.up_proj.weight 6 8;model.layers.%d.mlp.shared_expert.down_proj.weight 8 6;"},
     [QWEN3MOE] = {"Qwen3MoeForCausalLM", "qwen3moe",
-                  LLAMA_SIZES ", \"head_dim\": 2, \"num_experts\": 3, \"moe_intermediate_size\": 4", LLAMA_LAYER QK_NORMS EXPERTS},
+                  LLAMA_SIZES ", \"head_dim\": 2, \"num_experts\": 3, \"moe_intermediate_size\": 4, \"norm_topk_prob\": true",
+                  LLAMA_LAYER QK_NORMS EXPERTS},
     [PHI2] =
         {"PhiForCausalLM", "phi2",
          "\"hidden_size\": 8, \"intermediate_size\": 32, \"num_hidden_layers\": 2, \"num_attention_heads\": 4, \"vocab_size\": 5, "
