@@ -51,6 +51,8 @@ static const smelt_hp_rule hp[] = {
     {H(ATTN_BIAS), "", HP_DEFAULT, 1},
     {H(MLP_BIAS), "", HP_DEFAULT, 1},
     {H(TIED), "", HP_DEFAULT, 0},
+    {H(SWIGLU_LIMIT), "", HP_DEFAULT, 7},
+    {H(ACT), "", HP_DEFAULT, ACT_SILU},
     {0},
 };
 
