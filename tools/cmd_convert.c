@@ -2,6 +2,8 @@
 
 #include "tools/run.h"
 
+extern const command cmd_convert;
+
 typedef struct convert_opts {
     run_opts run;
     const char *type;
@@ -25,7 +27,14 @@ static smelt_status run(const void *opts, const char *const *operand, int n, sme
 {
     (void)n;
     const convert_opts *o = opts;
-    return run_conversion("convert", operand[0], operand[1], &o->run, false, choose, o, err);
+    const conversion c = {.command = &cmd_convert,
+                          .src = operand[0],
+                          .dst = operand[1],
+                          .type = o->type,
+                          .opts = o,
+                          .run = &o->run,
+                          .choose = choose};
+    return run_conversion(&c, err);
 }
 
 const command cmd_convert = {

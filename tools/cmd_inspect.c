@@ -198,25 +198,9 @@ static void print_metadata(const smelt_model *m)
     }
 }
 
-static json_t *json_text(const char *p, size_t n)
-{
-    json_t *s = json_stringn(p, n);
-    if (s) return s;
-    /* Bytes that are no UTF-8 are shown as Latin-1 would read them, so that the output stays valid and nothing is lost. */
-    smelt_buf b = {0};
-    for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)p[i];
-        if (c >= 0x80) buf_u8(&b, (uint8_t)(0xC0 | c >> 6));
-        buf_u8(&b, (uint8_t)(c >= 0x80 ? 0x80 | (c & 0x3F) : c));
-    }
-    s = json_stringn(b.data ? (const char *)b.data : "", b.size);
-    buf_free(&b);
-    return s;
-}
-
 static json_t *json_value(const smelt_kv *kv)
 {
-    if (kv->type == SMELT_KV_STR) return json_text(kv->v.s.p, (size_t)kv->v.s.n);
+    if (kv->type == SMELT_KV_STR) return smelt_json_string(kv->v.s.p, (size_t)kv->v.s.n);
     if (kv->type == SMELT_KV_ARRAY) {
         json_t *a = json_array();
         for (uint64_t i = 0; i < kv->v.a.n; i++) {
@@ -283,7 +267,7 @@ static smelt_status print_json(const smelt_model *m, bool metadata, smelt_err *e
     if (m->variant) json_object_set_new(root, "variant", json_string(m->variant));
     json_object_set_new(root, "architecture",
                         m->arch  ? json_string(m->arch->name)
-                        : arch.n ? json_text(arch.p, (size_t)arch.n)
+                        : arch.n ? smelt_json_string(arch.p, (size_t)arch.n)
                                  : json_null());
     if (m->unmapped) json_object_set_new(root, "note", json_string(m->unmapped));
     if (m->arch) json_object_set_new(root, "hyperparameters", json_hparams(m));

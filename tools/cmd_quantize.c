@@ -3,6 +3,8 @@
 
 #include "tools/run.h"
 
+extern const command cmd_quantize;
+
 typedef struct quantize_opts {
     run_opts run;
     opt_list tensor_type;
@@ -69,7 +71,15 @@ static smelt_status run(const void *opts, const char *const *operand, int n, sme
     (void)n;
     quantize_opts o = *(const quantize_opts *)opts;
     o.mix = operand[2];
-    return run_conversion("quantize", operand[0], operand[1], &o.run, true, choose, &o, err);
+    const conversion c = {.command = &cmd_quantize,
+                          .src = operand[0],
+                          .dst = operand[1],
+                          .type = o.mix,
+                          .blocks = true,
+                          .opts = &o,
+                          .run = &o.run,
+                          .choose = choose};
+    return run_conversion(&c, err);
 }
 
 const command cmd_quantize = {

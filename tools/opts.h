@@ -24,6 +24,7 @@ typedef struct opt {
     const char *arg; /* what stands for the value in help texts; NULL for flags */
     const char *help;
     size_t offset; /* in the command's option struct */
+    bool aside;    /* the output does not depend on it */
 } opt;
 
 typedef struct command {

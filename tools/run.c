@@ -1,11 +1,13 @@
 #include "tools/run.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tools/compose.h"
+#include "tools/manifest.h"
 #include "tools/summary.h"
 
 /* E_UNSUPPORTED, listing them, if tensors got other types than those asked for and that is not wanted. */
@@ -16,74 +18,104 @@ static smelt_status check_substitutes(const run_opts *run, const char *text, sme
                       "%s--on-fallback=error refuses that; --tensor-type gives such tensors a type that fits", text);
 }
 
-static smelt_status carry_out(const smelt_ctx *ctx, const char *stage, smelt_plan *plan, const run_opts *run,
-                              const smelt_choice *choices, const smelt_write_opts *write, const char *substitutes, smelt_err *err)
+/* What a conversion has worked out before it writes. */
+typedef struct prepared {
+    const smelt_choice *choices;
+    smelt_write_opts write;
+    smelt_stream_opts stream;
+    const char *substitutes;
+    smelt_sink *manifest; /* NULL: none */
+} prepared;
+
+static smelt_status show(const conversion *c, const smelt_plan *plan, const prepared *p, smelt_err *err)
+{
+    smelt_stream_stats stats = {0};
+    for (size_t i = 0; i < plan->layout.n_tensors; i++) {
+        stats.bytes_in += view_bytes_total(plan->layout.tensors[i].src->view);
+        stats.bytes_out += plan->layout.tensors[i].bytes;
+    }
+    list_choices(plan, p->choices);
+    SMELT_TRY(check_substitutes(c->run, p->substitutes, err));
+    fputs(p->substitutes, stdout);
+    print_forecast(plan, &stats);
+    return p->manifest ? manifest_write(p->manifest, c, plan, p->choices, NULL, err) : SMELT_OK;
+}
+
+static smelt_status carry_out(const smelt_ctx *ctx, const conversion *c, smelt_plan *plan, prepared *p, smelt_err *err)
 {
     const double start = seconds_now();
-    smelt_stream_stats stats = {0};
-    if (!run->dry_run) SMELT_TRY(check_substitutes(run, substitutes, err));
-    SMELT_TRY(plan_layout(ctx, plan, write, err));
-    if (run->dry_run) {
-        for (size_t i = 0; i < plan->layout.n_tensors; i++) {
-            stats.bytes_in += view_bytes_total(plan->layout.tensors[i].src->view);
-            stats.bytes_out += plan->layout.tensors[i].bytes;
-        }
-        list_choices(plan, choices);
-        SMELT_TRY(check_substitutes(run, substitutes, err));
-        fputs(substitutes, stdout);
-        print_forecast(plan, &stats);
-        return SMELT_OK;
-    }
-    smelt_stream_opts sopts = {.resume = run->resume, .stage = stage};
-    SMELT_TRY(stream_run(ctx, plan, &sopts, &stats, err));
-    if (!run->quiet) {
-        reporter_end(ctx->user);
-        fputs(substitutes, stdout);
-        print_summary(plan, &stats, seconds_now() - start);
-    }
+    smelt_stream_stats stats;
+    if (!c->run->dry_run) SMELT_TRY(check_substitutes(c->run, p->substitutes, err));
+    SMELT_TRY(plan_layout(ctx, plan, &p->write, err));
+    if (c->run->dry_run) return show(c, plan, p, err);
+    p->stream.results = arena_calloc(&plan->out.arena, plan->layout.n_tensors, sizeof *p->stream.results);
+    if (!p->stream.results) return smelt_oom(err);
+    SMELT_TRY(stream_run(ctx, plan, &p->stream, &stats, err));
+    if (p->manifest) SMELT_TRY(manifest_write(p->manifest, c, plan, p->choices, p->stream.results, err));
+    if (c->run->quiet) return SMELT_OK;
+    reporter_end(ctx->user);
+    fputs(p->substitutes, stdout);
+    print_replaced(plan, p->stream.results, &stats);
+    print_summary(plan, &stats, seconds_now() - start);
     return SMELT_OK;
 }
 
-static smelt_status execute(const smelt_ctx *ctx, const char *stage, smelt_plan *plan, const run_opts *run, choose_fn *choose,
-                            const void *opts, smelt_err *err)
+static smelt_status execute(const smelt_ctx *ctx, const conversion *c, smelt_plan *plan, prepared *p, smelt_err *err)
 {
-    smelt_write_opts write = {.split_bytes = run->split_bytes, .split_tensors = run->split_tensors, .file_type = -1};
     smelt_choice *choices = arena_calloc(&plan->out.arena, plan->out.n_tensors, sizeof *choices);
     if (!choices) return smelt_oom(err);
-    SMELT_TRY(choose(ctx, opts, plan, choices, &write, err));
+    p->write = (smelt_write_opts){.split_bytes = c->run->split_bytes, .split_tensors = c->run->split_tensors, .file_type = -1};
+    SMELT_TRY(c->choose(ctx, c->opts, plan, choices, &p->write, err));
     for (size_t i = 0; i < plan->out.n_tensors; i++)
         plan->types[i] = choices[i].given;
     char *substitutes = substitutes_text(plan, choices);
-    smelt_status st = substitutes ? carry_out(ctx, stage, plan, run, choices, &write, substitutes, err) : smelt_oom(err);
+    p->choices = choices;
+    p->substitutes = substitutes;
+    smelt_status st = substitutes ? carry_out(ctx, c, plan, p, err) : smelt_oom(err);
     free(substitutes);
     return st;
 }
 
-smelt_status run_conversion(const char *stage, const char *src, const char *dst, const run_opts *run, bool blocks,
-                            choose_fn *choose, const void *opts, smelt_err *err)
+static smelt_status parse_replacement(const char *text, smelt_stream_opts *out, smelt_err *err)
+{
+    char *end;
+    out->replace = text != NULL;
+    if (!text) return SMELT_OK;
+    out->replacement = strtof(text, &end);
+    if (end != text && !*end && isfinite(out->replacement)) return SMELT_OK;
+    return smelt_fail(err, SMELT_E_USAGE, "--replace-nonfinite: '%s' is no finite number", text);
+}
+
+smelt_status run_conversion(const conversion *c, smelt_err *err)
 {
     smelt_ctx ctx;
     const smelt_format *format;
+    const run_opts *run = c->run;
+    prepared p = {.stream = {.resume = run->resume, .hash = run->manifest != NULL, .stage = c->command->name}};
     SMELT_TRY(ctx_init(&ctx, err));
     if (run->threads > 1024) return smelt_fail(err, SMELT_E_USAGE, "--threads %" PRIu64 ": at most 1024", run->threads);
     if (run->threads) ctx.threads = (int)run->threads;
     ctx.pre_tokenizer = run->pre;
     if (run->on_fallback && strcmp(run->on_fallback, "substitute") != 0 && strcmp(run->on_fallback, "error") != 0)
         return smelt_fail(err, SMELT_E_USAGE, "--on-fallback '%s': there are substitute and error", run->on_fallback);
-    SMELT_TRY(format_for_target(&ctx, dst, NULL, &format, err));
-    if (blocks && !format->can_store(SMELT_DT_Q8_0))
+    SMELT_TRY(parse_replacement(run->replace_nonfinite, &p.stream, err));
+    SMELT_TRY(format_for_target(&ctx, c->dst, NULL, &format, err));
+    if (c->blocks && !format->can_store(SMELT_DT_Q8_0))
         return smelt_fail(err, SMELT_E_USAGE, "%s cannot hold quantised types; give a target that ends in .gguf", format->title);
+    if (run->manifest) SMELT_TRY(manifest_open(c, &p.manifest, err));
     reporter r;
     reporter_start(&r, &ctx, run->quiet);
     smelt_model model;
     smelt_plan plan = {0};
-    smelt_status st = source_open(&ctx, src, &model, err);
+    smelt_status st = source_open(&ctx, c->src, &model, err);
     if (st == SMELT_OK) {
-        st = plan_open(&ctx, &model, format, dst, &plan, err);
-        if (st == SMELT_OK) st = execute(&ctx, stage, &plan, run, choose, opts, err);
+        st = plan_open(&ctx, &model, format, c->dst, &plan, err);
+        if (st == SMELT_OK) st = execute(&ctx, c, &plan, &p, err);
         plan_free(&plan);
     }
     model_free(&model);
     reporter_end(&r);
+    sink_discard(p.manifest);
+    sink_close(p.manifest);
     return st;
 }

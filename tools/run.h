@@ -7,7 +7,7 @@
 #include "tools/report.h"
 
 typedef struct run_opts {
-    const char *pre, *on_fallback;
+    const char *pre, *on_fallback, *manifest, *replace_nonfinite;
     uint64_t split_bytes, split_tensors, threads;
     bool resume, dry_run, quiet;
 } run_opts;
@@ -21,19 +21,37 @@ typedef struct run_opts {
         {"--on-fallback", OPT_TEXT, "ACTION", \
          "where rows do not fit a type: substitute (as llama-quantize does; the default) or error", \
          offsetof(type, run.on_fallback)}, \
-        {"--threads", OPT_COUNT, "N", "worker threads (default: one a processor)", offsetof(type, run.threads)}, \
-        {"--resume", OPT_FLAG, NULL, "go on with what an interrupted run left", offsetof(type, run.resume)}, \
-        {"--dry-run", OPT_FLAG, NULL, "show what would be written, with sizes, and stop", offsetof(type, run.dry_run)}, \
+        {"--replace-nonfinite", OPT_TEXT, "VALUE", "put VALUE, such as 0, in the place of NaN and infinity", \
+         offsetof(type, run.replace_nonfinite)}, \
+        {"--manifest", \
+         OPT_TEXT, \
+         "FILE", \
+         "write JSON about every tensor: source, type asked and given, XXH3-128", \
+         offsetof(type, run.manifest), \
+         true}, \
+        {"--threads", OPT_COUNT, "N", "worker threads (default: one a processor)", offsetof(type, run.threads), true}, \
+        {"--resume", OPT_FLAG, NULL, "go on with what an interrupted run left", offsetof(type, run.resume), true}, \
+        {"--dry-run", OPT_FLAG, NULL, "show what would be written, with sizes, and stop", offsetof(type, run.dry_run), true}, \
     { \
-        "--quiet", OPT_FLAG, NULL, "print nothing but errors", offsetof(type, run.quiet) \
+        "--quiet", OPT_FLAG, NULL, "print nothing but errors", offsetof(type, run.quiet), true \
     }
 
 /* Chooses the types of a planned conversion. */
 typedef smelt_status choose_fn(const smelt_ctx *ctx, const void *opts, smelt_plan *plan, smelt_choice *choices,
                                smelt_write_opts *write, smelt_err *err);
 
-/* Opens, chooses, lays out, and writes or shows. `blocks`: the target must be able to hold block types. */
-smelt_status run_conversion(const char *stage, const char *src, const char *dst, const run_opts *run, bool blocks,
-                            choose_fn *choose, const void *opts, smelt_err *err);
+/* A conversion as a command asks for it. */
+typedef struct conversion {
+    const command *command;
+    const char *src, *dst;
+    const char *type;    /* "Q4_K_M"; NULL: the command's default */
+    bool blocks;         /* the target must be able to hold block types */
+    const void *opts;    /* the command's options */
+    const run_opts *run; /* those of them that all conversions have */
+    choose_fn *choose;
+} conversion;
+
+/* Opens, chooses, lays out, and writes or shows. */
+smelt_status run_conversion(const conversion *c, smelt_err *err);
 
 #endif

@@ -158,6 +158,19 @@ char *substitutes_text(const smelt_plan *plan, const smelt_choice *choices)
     return text;
 }
 
+void print_replaced(const smelt_plan *plan, const smelt_tensor_result *results, const smelt_stream_stats *stats)
+{
+    enum { SHOW = 20 };
+    size_t n = 0;
+    if (!stats->replaced) return;
+    printf("%" PRIu64 " value%s that %s not finite %s replaced:\n", stats->replaced, stats->replaced == 1 ? "" : "s",
+           stats->replaced == 1 ? "was" : "were", stats->replaced == 1 ? "was" : "were");
+    for (size_t i = 0; i < plan->layout.n_tensors; i++)
+        if (results[i].replaced && n++ < SHOW)
+            printf("  %s: %" PRIu64 "\n", plan->layout.tensors[i].src->name, results[i].replaced);
+    if (n > SHOW) printf("  and in %zu more tensors\n", n - SHOW);
+}
+
 void print_summary(const smelt_plan *plan, const smelt_stream_stats *stats, double seconds)
 {
     char in[32], out[32], p[32], resumed[48] = "";

@@ -66,4 +66,19 @@ smelt_status smelt_json_load(const char *path, uint64_t limit, json_t **out, sme
     return st;
 }
 
+json_t *smelt_json_string(const char *p, size_t n)
+{
+    json_t *s = json_stringn(p, n);
+    if (s) return s;
+    smelt_buf b = {0};
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)p[i];
+        if (c >= 0x80) buf_u8(&b, (uint8_t)(0xC0 | c >> 6));
+        buf_u8(&b, (uint8_t)(c >= 0x80 ? 0x80 | (c & 0x3F) : c));
+    }
+    s = json_stringn(b.data ? (const char *)b.data : "", b.size);
+    buf_free(&b);
+    return s;
+}
+
 void smelt_json_free(char *text) { free(text); }

@@ -1,11 +1,13 @@
 #include "convert/stream.h"
 
-#include <inttypes.h>
+#include <math.h>
 #include <omp.h>
 #include <string.h>
 #include <xxhash.h>
 
 #include "base/bytes.h"
+#include "convert/digest.h"
+#include "convert/finite.h"
 
 /* A unit is a run of elements of one tensor, in row-major order, that starts at a multiple of every block size. CHUNK is what
  * is decoded and encoded at a time: its float32 values stay in the second-level cache. */
@@ -13,7 +15,6 @@ enum { UNIT_ELEMS = 1 << 20, CHUNK = 1 << 15, ALIGN_ELEMS = 256 };
 
 typedef struct unit {
     uint32_t tensor;
-    bool done;
     uint64_t first, count; /* elements */
 } unit;
 
@@ -21,9 +22,12 @@ typedef struct job {
     const smelt_ctx *ctx;
     const smelt_layout *layout;
     smelt_sink *sink;
-    const char *stage;
+    const smelt_stream_opts *opts;
     unit *units;
+    bool *done; /* [n_units] */
     size_t n_units;
+    smelt_tensor_result *results; /* [layout->n_tensors] */
+    digest *digests;              /* [layout->n_tensors], or NULL */
     uint64_t total_in, done_in;
     uint64_t raw_max, out_max; /* bytes of the largest unit in the source and in the target */
     smelt_err *err;            /* written under the lock, first one wins */
@@ -32,8 +36,10 @@ typedef struct job {
 
 /* What the journal says of a finished unit. A copied one has no hash: --resume compares it with its source. */
 typedef struct record {
-    uint64_t unit, hash;
+    uint64_t unit, hash, replaced;
 } record;
+
+static bool has_hash(const smelt_out_tensor *o, const record *r) { return o->dtype != o->src->dtype || r->replaced; }
 
 /* Buffers of one worker. */
 typedef struct worker {
@@ -59,7 +65,10 @@ static smelt_status make_units(job *j, smelt_arena *arena, smelt_err *err)
     for (size_t i = 0; i < l->n_tensors; i++)
         count += (size_t)(elems_of(l->tensors[i].src) / UNIT_ELEMS + 1);
     j->units = arena_calloc(arena, count, sizeof *j->units);
-    if (!j->units) return smelt_oom(err);
+    j->done = arena_calloc(arena, count, sizeof *j->done);
+    j->results = j->opts->results;
+    if (!j->results) j->results = arena_calloc(arena, l->n_tensors, sizeof *j->results);
+    if (!j->units || !j->done || !j->results) return smelt_oom(err);
     for (size_t i = 0; i < l->n_tensors; i++) {
         const smelt_tensor *t = l->tensors[i].src;
         uint64_t left = elems_of(t);
@@ -100,38 +109,133 @@ static const void *raw_unit(const smelt_tensor *t, uint64_t first, uint64_t coun
     return w->raw;
 }
 
-static smelt_status not_finite(const smelt_tensor *t, const float *x, uint64_t n, uint64_t first, smelt_err *err)
+/* Some value of the block that starts at element `first` is too large. */
+static smelt_status too_large(const smelt_tensor *t, smelt_dtype type, const float *x, uint64_t first, smelt_err *err)
 {
-    uint64_t i = 0;
-    while (i < n && (f32_bits(x[i]) & 0x7F800000U) != 0x7F800000U)
-        i++;
-    if (i < n)
-        return smelt_fail(err, SMELT_E_CORRUPT, "tensor '%s': element %" PRIu64 " is not finite, which block types cannot hold",
-                          t->name, first + i);
-    return smelt_fail(err, SMELT_E_CORRUPT,
-                      "tensor '%s': values near element %" PRIu64 " are too large for the block type's scales", t->name, first);
+    uint64_t most = 0;
+    for (uint64_t i = 1; i < smelt_dtype_get(type)->elems; i++)
+        if (fabsf(x[i]) > fabsf(x[most])) most = i;
+    return finite_fail_large(t, first + most, x[most], type, err);
 }
 
-static smelt_status encode(const job *j, const smelt_out_tensor *o, const unit *u, worker *w, smelt_err *err)
+/* Elements [first, first + n) of a tensor, which lie at `src`, as float32: *x is there or in the worker's buffer. Values that are
+ * not finite are replaced where that is asked for, an error where a block type is to hold them, and kept otherwise. */
+static smelt_status decode(const job *j, const smelt_out_tensor *o, const uint8_t *src, uint64_t first, uint64_t n, worker *w,
+                           const float **x, uint64_t *replaced, smelt_err *err)
 {
-    const smelt_codec_fns *from = &j->ctx->codec[o->src->dtype], *to = &j->ctx->codec[o->dtype];
+    enum { STEP = 1 << 12 }; /* what is looked at is still in the first-level cache */
+    const smelt_codec_fns *from = &j->ctx->codec[o->src->dtype];
+    const bool check = j->opts->replace || smelt_dtype_get(o->dtype)->kind == SMELT_KIND_BLOCK;
+    /* Mapped float32 may lie at any address. */
+    const bool there = o->src->dtype == SMELT_DT_F32 && (uintptr_t)src % sizeof **x == 0;
+    *x = there ? (const void *)src : w->f32;
+    for (uint64_t at = 0; at < n; at += STEP) {
+        const uint64_t m = n - at < STEP ? n - at : STEP;
+        if (!there) from->unpack(src + view_col_bytes(o->src->view, at), w->f32 + at, m);
+        const uint64_t bad = check ? finite_until(*x + at, m) : m;
+        if (bad == m) continue;
+        if (!j->opts->replace) return finite_fail(o->src, first + at + bad, (*x)[at + bad], o->dtype, err);
+        if (*x != w->f32) memcpy(w->f32, src, n * sizeof **x);
+        *x = w->f32;
+        *replaced += finite_replace(w->f32 + at, m, j->opts->replacement);
+    }
+    return SMELT_OK;
+}
+
+static smelt_status encode(const job *j, const smelt_out_tensor *o, const unit *u, worker *w, uint64_t *replaced, smelt_err *err)
+{
+    const smelt_codec_fns *to = &j->ctx->codec[o->dtype];
     const uint8_t *raw = raw_unit(o->src, u->first, u->count, w);
     for (uint64_t at = 0; at < u->count; at += CHUNK) {
-        uint64_t n = u->count - at < CHUNK ? u->count - at : CHUNK;
-        const void *src = raw + view_col_bytes(o->src->view, at);
-        const float *x = src;
-        /* Mapped float32 may lie at any address. */
-        if (o->src->dtype != SMELT_DT_F32 || (uintptr_t)src % sizeof *x) {
-            from->unpack(src, w->f32, n);
-            x = w->f32;
-        }
+        const uint64_t n = u->count - at < CHUNK ? u->count - at : CHUNK;
+        const float *x;
+        SMELT_TRY(decode(j, o, raw + view_col_bytes(o->src->view, at), u->first + at, n, w, &x, replaced, err));
         void *dst = w->out + out_bytes(o, at);
         to->pack(x, dst, 1, n, NULL);
         if (to->validate) {
-            uint64_t blocks = n / smelt_dtype_get(o->dtype)->elems;
-            if (to->validate(dst, blocks) != blocks) return not_finite(o->src, x, n, u->first + at, err);
+            const uint32_t elems = smelt_dtype_get(o->dtype)->elems;
+            const uint64_t good = to->validate(dst, n / elems) * elems;
+            if (good != n) return too_large(o->src, o->dtype, x + good, u->first + at + good, err);
         }
     }
+    return SMELT_OK;
+}
+
+/* Blocks whose scales are not finite, in a unit that is stored as it is: an error, or re-encoded in the worker's buffer. */
+static smelt_status copy_blocks(const job *j, const smelt_out_tensor *o, const unit *u, worker *w, const void **bytes,
+                                uint64_t *replaced, smelt_err *err)
+{
+    const smelt_codec_fns *f = &j->ctx->codec[o->dtype];
+    const smelt_dtype_row *row = smelt_dtype_get(o->dtype);
+    const uint64_t n = u->count / row->elems;
+    uint64_t at = f->validate ? f->validate(*bytes, n) : n;
+    if (at == n) return SMELT_OK;
+    if (!j->opts->replace || !f->pack) return finite_fail_scale(o->src, u->first + at * row->elems, err);
+    if (*bytes != w->out) memcpy(w->out, *bytes, n * row->bytes);
+    *bytes = w->out;
+    for (; at < n; at += 1 + f->validate(w->out + (at + 1) * row->bytes, n - at - 1)) {
+        uint8_t *block = w->out + at * row->bytes;
+        f->unpack(block, w->f32, row->elems);
+        *replaced += finite_replace(w->f32, row->elems, j->opts->replacement);
+        f->pack(w->f32, block, 1, row->elems, NULL);
+        if (f->validate(block, 1) != 1) return too_large(o->src, o->dtype, w->f32, u->first + at * row->elems, err);
+    }
+    return SMELT_OK;
+}
+
+/* Values of a plain type that are not finite, in a unit that is stored as it is, are replaced if that is asked for. */
+static void copy_floats(const job *j, const smelt_out_tensor *o, const unit *u, worker *w, const void **bytes, uint64_t *replaced)
+{
+    const smelt_codec_fns *f = &j->ctx->codec[o->dtype];
+    const size_t size = smelt_dtype_get(o->dtype)->bytes;
+    /* Not every float64 is a float32; and what cannot be encoded cannot be replaced. */
+    if (!j->opts->replace || !f->pack || size > sizeof(float)) return;
+    for (uint64_t at = 0; at < u->count; at += CHUNK) {
+        const uint64_t n = u->count - at < CHUNK ? u->count - at : CHUNK;
+        f->unpack((const uint8_t *)*bytes + at * size, w->f32, n);
+        for (uint64_t i = finite_until(w->f32, n); i < n; i += 1 + finite_until(w->f32 + i + 1, n - i - 1)) {
+            if (*bytes != w->out) memcpy(w->out, *bytes, u->count * size);
+            *bytes = w->out;
+            f->pack(&j->opts->replacement, w->out + (at + i) * size, 1, 1, NULL);
+            ++*replaced;
+        }
+    }
+}
+
+/* The bytes of a unit as the output has them: in the source's mapping or in one of the worker's buffers. */
+static smelt_status make_unit(const job *j, const smelt_out_tensor *o, const unit *u, worker *w, const void **bytes,
+                              uint64_t *replaced, smelt_err *err)
+{
+    if (o->dtype != o->src->dtype) {
+        *bytes = w->out;
+        return encode(j, o, u, w, replaced, err);
+    }
+    *bytes = raw_unit(o->src, u->first, u->count, w);
+    const smelt_dtype_kind kind = smelt_dtype_get(o->dtype)->kind;
+    if (kind == SMELT_KIND_BLOCK) return copy_blocks(j, o, u, w, bytes, replaced, err);
+    if (kind == SMELT_KIND_FLOAT) copy_floats(j, o, u, w, bytes, replaced);
+    return SMELT_OK;
+}
+
+static smelt_status read_back(const job *j, const unit *u, void *buf, uint64_t *bytes, smelt_err *err)
+{
+    const smelt_out_tensor *o = &j->layout->tensors[u->tensor];
+    *bytes = out_bytes(o, u->count);
+    return sink_read(j->sink, o->file, buf, *bytes, o->offset + out_bytes(o, u->first), err);
+}
+
+typedef struct reader {
+    const job *job;
+    worker *worker;
+} reader;
+
+static smelt_status read_unit(void *user, size_t index, const void **bytes, size_t *n, smelt_err *err)
+{
+    const reader *r = user;
+    uint64_t size;
+    SMELT_TRY(read_back(r->job, &r->job->units[index], r->worker->out, &size, err));
+    *bytes = r->worker->out;
+    *n = (size_t)size;
     return SMELT_OK;
 }
 
@@ -139,16 +243,24 @@ static smelt_status run_unit(job *j, size_t index, worker *w, smelt_err *err)
 {
     const unit *u = &j->units[index];
     const smelt_out_tensor *o = &j->layout->tensors[u->tensor];
-    uint64_t bytes = out_bytes(o, u->count), at = o->offset + out_bytes(o, u->first);
+    const uint64_t size = out_bytes(o, u->count), at = o->offset + out_bytes(o, u->first);
+    const void *bytes;
     record r = {.unit = index};
-    if (o->dtype == o->src->dtype)
-        SMELT_TRY(sink_write(j->sink, o->file, raw_unit(o->src, u->first, u->count, w), bytes, at, err));
-    else {
-        SMELT_TRY(encode(j, o, u, w, err));
-        SMELT_TRY(sink_write(j->sink, o->file, w->out, bytes, at, err));
-        r.hash = XXH3_64bits(w->out, bytes);
-    }
-    return sink_journal_append(j->sink, &r, sizeof r, err);
+    SMELT_TRY(make_unit(j, o, u, w, &bytes, &r.replaced, err));
+    SMELT_TRY(sink_write(j->sink, o->file, bytes, size, at, err));
+    if (has_hash(o, &r)) r.hash = XXH3_64bits(bytes, size);
+    SMELT_TRY(sink_journal_append(j->sink, &r, sizeof r, err));
+    __atomic_add_fetch(&j->results[u->tensor].replaced, r.replaced, __ATOMIC_RELAXED);
+    if (!j->digests) return SMELT_OK;
+    return digest_advance(&j->digests[u->tensor], j->done, index, bytes, size, read_unit, &(reader){j, w}, err);
+}
+
+/* The first failure is kept; call it under the lock. */
+static void fail(job *j, smelt_status st, const smelt_err *err)
+{
+    if (st == SMELT_OK || j->failed != SMELT_OK) return;
+    if (j->err) *j->err = *err;
+    __atomic_store_n(&j->failed, (int)st, __ATOMIC_RELAXED);
 }
 
 static void finish_unit(job *j, size_t index, smelt_status st, smelt_err *err)
@@ -157,14 +269,14 @@ static void finish_unit(job *j, size_t index, smelt_status st, smelt_err *err)
     const smelt_out_tensor *o = &j->layout->tensors[u->tensor];
     if (st == SMELT_OK) {
         j->done_in += view_col_bytes(o->src->view, u->count);
-        smelt_progress p = {j->stage, o->src->name, j->done_in, j->total_in};
+        smelt_progress p = {j->opts->stage ? j->opts->stage : "convert", o->src->name, j->done_in, j->total_in};
         if (j->ctx->progress && j->ctx->progress(j->ctx->user, &p))
             st = smelt_fail(err, SMELT_E_CANCELLED, "interrupted; run again with --resume to go on");
     }
-    if (st == SMELT_OK || j->failed != SMELT_OK) return;
-    if (j->err) *j->err = *err;
-    __atomic_store_n(&j->failed, (int)st, __ATOMIC_RELAXED);
+    fail(j, st, err);
 }
+
+static bool stopped(const job *j) { return __atomic_load_n(&j->failed, __ATOMIC_RELAXED) != SMELT_OK; }
 
 static smelt_status run_units(job *j)
 {
@@ -173,9 +285,21 @@ static smelt_status run_units(job *j)
     {
         worker w;
         bool ready = worker_start(j, &w);
+        /* What an earlier run finished is hashed up to the first gap; whoever fills that goes on. */
+        if (j->digests) {
+#pragma omp for schedule(dynamic, 1)
+            for (size_t i = 0; i < j->layout->n_tensors; i++) {
+                smelt_err err = {0};
+                if (stopped(j)) continue;
+                smelt_status st = ready ? digest_advance(&j->digests[i], j->done, 0, NULL, 0, read_unit, &(reader){j, &w}, &err)
+                                        : smelt_oom(&err);
+#pragma omp critical(smelt_stream)
+                fail(j, st, &err);
+            }
+        }
 #pragma omp for schedule(dynamic, 1)
         for (size_t i = 0; i < j->n_units; i++) {
-            if (__atomic_load_n(&j->failed, __ATOMIC_RELAXED) || j->units[i].done) continue;
+            if (stopped(j) || j->done[i]) continue;
             smelt_err err = {0};
             smelt_status st = ready ? run_unit(j, i, &w, &err) : smelt_oom(&err);
 #pragma omp critical(smelt_stream)
@@ -184,6 +308,21 @@ static smelt_status run_units(job *j)
         arena_free(&w.arena);
     }
     return (smelt_status)j->failed;
+}
+
+/* Hashes of the tensors, of which nothing is known yet. */
+static smelt_status start_digests(job *j, smelt_arena *arena, smelt_err *err)
+{
+    j->digests = arena_calloc(arena, j->layout->n_tensors, sizeof *j->digests);
+    if (!j->digests) return smelt_oom(err);
+    size_t at = 0;
+    for (size_t i = 0; i < j->layout->n_tensors; i++) {
+        const size_t first = at;
+        while (at < j->n_units && j->units[at].tensor == i)
+            at++;
+        SMELT_TRY(digest_start(&j->digests[i], first, at, j->results[i].hash, err));
+    }
+    return SMELT_OK;
 }
 
 static void hash_u64(XXH3_state_t *h, uint64_t v)
@@ -200,12 +339,13 @@ static void hash_text(XXH3_state_t *h, const char *s)
 }
 
 /* Everything the output depends on: an interrupted run may only be continued by the same one. */
-static smelt_status fingerprint(const smelt_plan *plan, XXH128_canonical_t *out, smelt_err *err)
+static smelt_status fingerprint(const smelt_plan *plan, const smelt_stream_opts *opts, XXH128_canonical_t *out, smelt_err *err)
 {
     XXH3_state_t *h = XXH3_createState();
     if (!h) return smelt_oom(err);
     XXH3_128bits_reset(h);
     const smelt_layout *l = &plan->layout;
+    hash_u64(h, opts->replace ? 1 + (uint64_t)f32_bits(opts->replacement) : 0);
     for (size_t i = 0; i < l->n_files; i++) {
         hash_text(h, l->files[i].name);
         hash_u64(h, l->files[i].size);
@@ -239,16 +379,17 @@ static smelt_status take_up(job *j, const char *data, size_t n, uint64_t *resume
     for (size_t at = 0; at + sizeof(record) <= n && st == SMELT_OK; at += sizeof(record)) {
         record r;
         memcpy(&r, data + at, sizeof r);
-        if (r.unit >= j->n_units || j->units[r.unit].done) continue;
-        unit *u = &j->units[r.unit];
+        if (r.unit >= j->n_units || j->done[r.unit]) continue;
+        const unit *u = &j->units[r.unit];
         const smelt_out_tensor *o = &j->layout->tensors[u->tensor];
-        uint64_t bytes = out_bytes(o, u->count);
-        st = sink_read(j->sink, o->file, buf, bytes, o->offset + out_bytes(o, u->first), err);
+        uint64_t bytes;
+        st = read_back(j, u, buf, &bytes, err);
         if (st != SMELT_OK) continue;
-        const bool same = o->dtype == o->src->dtype ? memcmp(buf, raw_unit(o->src, u->first, u->count, &w), bytes) == 0
-                                                    : XXH3_64bits(buf, bytes) == r.hash;
+        const bool same =
+            has_hash(o, &r) ? XXH3_64bits(buf, bytes) == r.hash : memcmp(buf, raw_unit(o->src, u->first, u->count, &w), bytes) == 0;
         if (!same) continue;
-        u->done = true;
+        j->done[r.unit] = true;
+        j->results[u->tensor].replaced += r.replaced;
         j->done_in += view_col_bytes(o->src->view, u->count);
         *resumed += bytes;
     }
@@ -265,7 +406,7 @@ static smelt_status open_journal(job *j, const smelt_plan *plan, bool resume, sm
     const char *data = NULL;
     size_t size = 0;
     *n = 0;
-    SMELT_TRY(fingerprint(plan, &id, err));
+    SMELT_TRY(fingerprint(plan, j->opts, &id, err));
     if (resume) SMELT_TRY(sink_journal_read(j->sink, arena, &data, &size, err));
     if (size < sizeof id) {
         /* Nothing, or a beginning that was torn. */
@@ -300,7 +441,7 @@ smelt_status stream_run(const smelt_ctx *ctx, const smelt_plan *plan, const smel
     const smelt_layout *l = &plan->layout;
     smelt_arena arena = {0};
     smelt_err inner = {0};
-    job j = {.ctx = ctx, .layout = l, .stage = opts->stage ? opts->stage : "convert", .err = &inner};
+    job j = {.ctx = ctx, .layout = l, .opts = opts, .err = &inner};
     *stats = (smelt_stream_stats){0};
     smelt_status st = sink_open(plan->target, l->dir, opts->resume, &j.sink, err);
     if (st != SMELT_OK) return st;
@@ -311,14 +452,18 @@ smelt_status stream_run(const smelt_ctx *ctx, const smelt_plan *plan, const smel
     if (st == SMELT_OK) st = make_units(&j, &arena, &inner);
     if (st == SMELT_OK) st = write_headers(&j, &inner);
     if (st == SMELT_OK && n_records) st = take_up(&j, records, n_records, &stats->bytes_resumed, &inner);
+    if (st == SMELT_OK && opts->hash) st = start_digests(&j, &arena, &inner);
     if (st == SMELT_OK) {
         started = true;
         st = run_units(&j);
     }
     if (st == SMELT_OK) st = sink_commit(j.sink, &inner);
     stats->bytes_in = j.total_in;
-    for (size_t i = 0; i < l->n_tensors; i++)
+    for (size_t i = 0; i < l->n_tensors; i++) {
         stats->bytes_out += l->tensors[i].bytes;
+        if (j.results) stats->replaced += j.results[i].replaced;
+        if (j.digests) digest_free(&j.digests[i]);
+    }
     /* What can be gone on with stays: after a full disk, an interruption, a lack of memory. Another run's work always does. */
     bool keep = (started || n_records) && (st == SMELT_E_IO || st == SMELT_E_CANCELLED || st == SMELT_E_NOMEM);
     if (st != SMELT_OK && !keep && !foreign) sink_discard(j.sink);

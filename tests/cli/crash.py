@@ -6,6 +6,7 @@ name afterwards, and `--resume` must end with the bytes of an undisturbed run.
 """
 
 import array
+import json
 import os
 import random
 import resource
@@ -62,14 +63,19 @@ def make_source(path, matrices):
             f.write((base[i:] + base[:i]).tobytes() * 16)
 
 
+def tensors_of(manifest):
+    with open(manifest, encoding="utf-8") as f:
+        return [(t["name"], t["xxh3_128"]) for t in json.load(f)["tensors"]]
+
+
 def stopped_by(sig, source, reference, work):
     """Sends the signal once some units are journalled, looks, resumes."""
     name = signal.Signals(sig).name
-    target = os.path.join(work, "out.gguf")
+    target, manifest = os.path.join(work, "out.gguf"), os.path.join(work, "out.json")
     journal = os.path.join(work, ".out.gguf.smelt-journal")
     for _ in range(20):
         process = subprocess.Popen(
-            [SMELT, "quantize", source, target, "Q4_0", "--threads", "1"], env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [SMELT, "quantize", source, target, "Q4_0", "--threads", "1", "--manifest", manifest], env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         while process.poll() is None:
             try:
@@ -85,15 +91,17 @@ def stopped_by(sig, source, reference, work):
         os.remove(target)  # it was faster than we were
     check(process.returncode == -sig, f"{name}: the run ended with {process.returncode}")
     check(not os.path.exists(target), f"{name}: something is under the target's name")
+    check(not os.path.exists(manifest), f"{name}: there is a manifest of nothing")
     check(os.path.exists(journal), f"{name}: nothing to go on with")
     # Another type is another run: it must not take what is there, nor destroy it.
     other = smelt("quantize", source, target, "Q8_0", "--resume")
     check(other.returncode == 3 and not os.path.exists(target), f"{name}: another run's work was taken: {other.returncode} {other.stderr}")
-    again = smelt("quantize", source, target, "Q4_0", "--resume")
+    again = smelt("quantize", source, target, "Q4_0", "--resume", "--manifest", manifest)
     check(again.returncode == 0, f"{name}: --resume ended with {again.returncode}: {again.stderr}")
     check("found finished" in again.stdout, f"{name}: --resume did everything again: {again.stdout}")
     check(os.path.exists(target) and content(target) == content(reference), f"{name}: --resume gave other bytes")
-    check(os.listdir(work) == ["out.gguf"], f"{name}: left behind: {os.listdir(work)}")
+    check(tensors_of(manifest) == tensors_of(reference + ".json"), f"{name}: --resume gave another manifest")
+    check(sorted(os.listdir(work)) == ["out.gguf", "out.json"], f"{name}: left behind: {os.listdir(work)}")
 
 
 def full_disk(work):
@@ -155,7 +163,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="smelt-crash-") as tmp:
         source, reference = os.path.join(tmp, "source.gguf"), os.path.join(tmp, "reference.gguf")
         make_source(source, 48)
-        done = smelt("quantize", source, reference, "Q4_0")
+        done = smelt("quantize", source, reference, "Q4_0", "--manifest", reference + ".json")
         check(done.returncode == 0, f"undisturbed: {done.returncode} {done.stderr}")
         scenarios = [(lambda work, sig=sig: stopped_by(sig, source, reference, work)) for sig in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)]
         for scenario in scenarios + [full_disk, no_place]:
