@@ -28,17 +28,48 @@
 LANE_PACK(q6_k);
 LANE_PACK(iq4_nl);
 LANE_PACK(iq4_xs);
+LANE_PACK(mxfp4);
+LANE_PACK(nvfp4);
+LANE_PACK(tq1_0);
+LANE_PACK(tq2_0);
+LANE_PACK(q1_0);
+LANE_PACK(q2_0);
+LANE_PACK(q8_1);
+
+/* Decoders, written once for all instruction sets (unpack.inc). AVX-512 has nothing to add: they wait for memory. */
+#if defined(__x86_64__)
+#define UNPACK_VARIANT(name) {SMELT_CPU_AVX2, NULL, name##_unpack_avx2},
+#elif defined(__aarch64__)
+#define UNPACK_VARIANT(name) {SMELT_CPU_NEON, NULL, name##_unpack_neon},
+#else
+#define UNPACK_VARIANT(name)
+#endif
+#define UNPACK_DECLARE(name) smelt_unpack_fn name##_unpack, name##_unpack_avx2, name##_unpack_neon
+
+UNPACK_DECLARE(q4_0);
+UNPACK_DECLARE(q4_1);
+UNPACK_DECLARE(q5_0);
+UNPACK_DECLARE(q5_1);
+UNPACK_DECLARE(q8_0);
+UNPACK_DECLARE(q8_1);
+UNPACK_DECLARE(iq4_nl);
+UNPACK_DECLARE(iq4_xs);
+UNPACK_DECLARE(mxfp4);
+UNPACK_DECLARE(nvfp4);
+UNPACK_DECLARE(tq1_0);
+UNPACK_DECLARE(tq2_0);
+UNPACK_DECLARE(q1_0);
+UNPACK_DECLARE(q2_0);
 
 /* The encoders of iq_grid.c's types. */
 smelt_pack_fn iq2_xxs_pack, iq2_xs_pack, iq2_s_pack, iq3_xxs_pack, iq3_s_pack, iq1_s_pack, iq1_m_pack;
 
 /* Baseline functions that variants fall back to for blocks whose arithmetic leaves the usual range. */
 smelt_pack_fn f16_pack, bf16_pack, q4_0_pack, q4_1_pack, q5_0_pack, q5_1_pack, q8_0_pack;
-smelt_unpack_fn f16_unpack, bf16_unpack, q4_0_unpack, q4_1_unpack, q5_0_unpack, q5_1_unpack, q8_0_unpack;
+smelt_unpack_fn f16_unpack, bf16_unpack;
 
 smelt_pack_fn f16_pack_avx2, bf16_pack_avx2, q4_0_pack_avx2, q4_1_pack_avx2, q5_0_pack_avx2, q5_1_pack_avx2, q8_0_pack_avx2;
-smelt_unpack_fn f16_unpack_avx2, bf16_unpack_avx2, q4_0_unpack_avx2, q4_1_unpack_avx2, q5_0_unpack_avx2, q5_1_unpack_avx2,
-    q8_0_unpack_avx2;
+smelt_unpack_fn f16_unpack_avx2, bf16_unpack_avx2;
 
 smelt_pack_fn f16_pack_avx512, bf16_pack_avx512, q4_0_pack_avx512, q4_1_pack_avx512, q5_0_pack_avx512, q5_1_pack_avx512,
     q8_0_pack_avx512;

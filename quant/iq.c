@@ -6,31 +6,28 @@
 #include "quant/iq4.h"
 #include "quant/search.h"
 
-/* Source: ggml-common.h, kvalues_iq4nl. Denser around zero, where weights are. */
-static const int8_t levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
-
 enum { GROUP = 32, TRIALS = 7 };
 
 static uint8_t nearest_level(float x)
 {
-    if (x <= (float)levels[0]) return 0;
-    if (x >= (float)levels[15]) return 15;
+    if (x <= (float)iq4_levels[0]) return 0;
+    if (x >= (float)iq4_levels[15]) return 15;
     int low = 0, high = 15;
     while (high - low > 1) {
         int mid = (low + high) / 2;
-        if (x < (float)levels[mid])
+        if (x < (float)iq4_levels[mid])
             high = mid;
         else
             low = mid;
     }
-    return (uint8_t)(x - (float)levels[high - 1] < (float)levels[high] - x ? high - 1 : high);
+    return (uint8_t)(x - (float)iq4_levels[high - 1] < (float)iq4_levels[high] - x ? high - 1 : high);
 }
 
 static void correlate(const float *x, const float *w, float inverse, float *xq, float *qq)
 {
     *xq = *qq = 0;
     for (int j = 0; j < GROUP; j++) {
-        float q = (float)levels[nearest_level(inverse * x[j])];
+        float q = (float)iq4_levels[nearest_level(inverse * x[j])];
         *xq += w[j] * q * x[j];
         *qq += w[j] * q * q;
     }
@@ -45,12 +42,12 @@ static float group_scale(const float *x, const float *weights, float square)
         if (fp_abs(x[j]) > fp_abs(top)) top = x[j];
     }
     if (fp_abs(top) < SEARCH_EPS) return 0;
-    float xq, qq, d = -top / (float)levels[0];
+    float xq, qq, d = -top / (float)iq4_levels[0];
     correlate(x, w, 1 / d, &xq, &qq);
     d = qq > 0 ? xq / qq : 0;
     float best = d * xq;
     for (int trial = -TRIALS; trial <= TRIALS; trial++) {
-        correlate(x, w, (float)(trial + levels[0]) / top, &xq, &qq);
+        correlate(x, w, (float)(trial + iq4_levels[0]) / top, &xq, &qq);
         if (qq > 0 && xq * xq > best * qq) {
             d = xq / qq;
             best = d * xq;
@@ -73,14 +70,6 @@ static void put_group(const float *x, float inverse, uint8_t *qs)
         qs[j] = (uint8_t)(nearest_level(inverse * x[j]) | nearest_level(inverse * x[j + GROUP / 2]) << 4);
 }
 
-static void get_group(const uint8_t *qs, float d, float *y)
-{
-    for (int j = 0; j < GROUP / 2; j++) {
-        y[j] = d * (float)levels[qs[j] & 15];
-        y[j + GROUP / 2] = d * (float)levels[qs[j] >> 4];
-    }
-}
-
 void iq4_nl_pack(const float *x, void *dst, uint64_t rows, uint64_t cols, const float *weights)
 {
     blk_iq4_nl *b = dst;
@@ -90,13 +79,6 @@ void iq4_nl_pack(const float *x, void *dst, uint64_t rows, uint64_t cols, const 
             fp_put16(b->d, d);
             put_group(x, d != 0 ? 1 / d : 0, b->qs);
         }
-}
-
-static void iq4_nl_unpack(const void *src, float *y, uint64_t n)
-{
-    const blk_iq4_nl *b = src;
-    for (uint64_t i = 0; i < n / GROUP; i++, b++, y += GROUP)
-        get_group(b->qs, fp_get16(b->d), y);
 }
 
 /* iq4_xs: eight groups; their scales are 6-bit integers (less 32), low nibbles in scales_l, upper two bits in scales_h. */
@@ -138,22 +120,13 @@ void iq4_xs_pack(const float *x, void *dst, uint64_t rows, uint64_t cols, const 
             iq4_xs_block(x, b, weights ? weights + c : NULL);
 }
 
-static void iq4_xs_unpack(const void *src, float *y, uint64_t n)
-{
-    const blk_iq4_xs *b = src;
-    for (uint64_t i = 0; i < n / 256; i++, b++)
-        for (int g = 0; g < 8; g++, y += GROUP) {
-            int l = (b->scales_l[g / 2] >> (4 * (g % 2)) & 15) | (load_le16(b->scales_h) >> (2 * g) & 3) << 4;
-            get_group(b->qs + 16 * g, fp_get16(b->d) * (float)(l - 32), y);
-        }
-}
-
 BLOCK_VALIDATE(iq4_nl_validate, blk_iq4_nl, fp_finite16(b->d))
 BLOCK_VALIDATE(iq4_xs_validate, blk_iq4_xs, fp_finite16(b->d))
 
 #define CODEC(name, id) \
-    const smelt_codec smelt_codec_##name = {.dtype = SMELT_DT_##id, \
-                                            .validate = name##_validate, \
-                                            .variants = {LANE_VARIANTS(name){SMELT_CPU_BASELINE, name##_pack, name##_unpack}}}
+    const smelt_codec smelt_codec_##name = { \
+        .dtype = SMELT_DT_##id, \
+        .validate = name##_validate, \
+        .variants = {LANE_VARIANTS(name) UNPACK_VARIANT(name){SMELT_CPU_BASELINE, name##_pack, name##_unpack}}}
 CODEC(iq4_nl, IQ4_NL);
 CODEC(iq4_xs, IQ4_XS);

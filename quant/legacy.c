@@ -21,15 +21,6 @@ static void put_codes(const uint8_t *code, uint8_t *qs, uint8_t *qh)
     store_le32(qh, high);
 }
 
-static void get_codes(const uint8_t *qs, const uint8_t *qh, uint8_t *code)
-{
-    uint32_t high = qh ? load_le32(qh) : 0;
-    for (int j = 0; j < N / 2; j++) {
-        code[j] = (uint8_t)((qs[j] & 15) | (high >> j & 1) << 4);
-        code[j + N / 2] = (uint8_t)(qs[j] >> 4 | (high >> (j + N / 2) & 1) << 4);
-    }
-}
-
 /* What the weighted searches multiply a column's importance with: the root of the row's mean square plus the value's square. */
 static float row_mean_square(const float *row, uint64_t cols)
 {
@@ -151,7 +142,7 @@ void q8_0_pack(const float *x, void *dst, uint64_t rows, uint64_t cols, const fl
         fp_put16(b->d, byte_codes(x, b->qs));
 }
 
-static void q8_1_pack(const float *x, void *dst, uint64_t rows, uint64_t cols, const float *weights)
+void q8_1_pack(const float *x, void *dst, uint64_t rows, uint64_t cols, const float *weights)
 {
     (void)weights;
     blk_q8_1 *b = dst;
@@ -165,55 +156,18 @@ static void q8_1_pack(const float *x, void *dst, uint64_t rows, uint64_t cols, c
     }
 }
 
-#define CODES_UNPACK(name, type, qh, value) \
-    void name(const void *src, float *y, uint64_t n) \
-    { \
-        const type *b = src; \
-        for (uint64_t i = 0; i < n / N; i++, b++, y += N) { \
-            uint8_t code[N]; \
-            const float d = fp_get16(b->d); \
-            get_codes(b->qs, qh, code); \
-            for (int j = 0; j < N; j++) \
-                y[j] = value; \
-        } \
-    }
-CODES_UNPACK(q4_0_unpack, blk_q4_0, NULL, (float)(code[j] - 8) * d)
-CODES_UNPACK(q4_1_unpack, blk_q4_1, NULL, (float)code[j] * d + fp_get16(b->m))
-CODES_UNPACK(q5_0_unpack, blk_q5_0, b->qh, (float)(code[j] - 16) * d)
-CODES_UNPACK(q5_1_unpack, blk_q5_1, b->qh, (float)code[j] * d + fp_get16(b->m))
-
-#define BYTES_UNPACK(name, type) \
-    void name(const void *src, float *y, uint64_t n) \
-    { \
-        const type *b = src; \
-        for (uint64_t i = 0; i < n / N; i++, b++, y += N) { \
-            const float d = fp_get16(b->d); \
-            for (int j = 0; j < N; j++) \
-                y[j] = (float)b->qs[j] * d; \
-        } \
-    }
-BYTES_UNPACK(q8_0_unpack, blk_q8_0)
-static BYTES_UNPACK(q8_1_unpack, blk_q8_1)
-
-    BLOCK_VALIDATE(q4_0_validate, blk_q4_0, fp_finite16(b->d))
-        BLOCK_VALIDATE(q4_1_validate, blk_q4_1, fp_finite16(b->d) && fp_finite16(b->m))
-            BLOCK_VALIDATE(q5_0_validate, blk_q5_0, fp_finite16(b->d))
-                BLOCK_VALIDATE(q5_1_validate, blk_q5_1, fp_finite16(b->d) && fp_finite16(b->m))
-                    BLOCK_VALIDATE(q8_0_validate, blk_q8_0, fp_finite16(b->d))
-                        BLOCK_VALIDATE(q8_1_validate, blk_q8_1, fp_finite16(b->d) && fp_finite16(b->s))
-
-#define LEGACY_CODEC(name, id) \
+/* `finite` says of block b that its scales are. */
+#define LEGACY_CODEC(name, id, finite, ...) \
+    BLOCK_VALIDATE(name##_validate, blk_##name, finite) \
     const smelt_codec smelt_codec_##name = { \
         .dtype = SMELT_DT_##id, \
         .validate = name##_validate, \
-        .variants = {IF_X86({SMELT_CPU_AVX512, name##_pack_avx512, NULL}, \
-                            {SMELT_CPU_AVX2, name##_pack_avx2, name##_unpack_avx2}, ){SMELT_CPU_BASELINE, name##_pack, \
-                                                                                      name##_unpack}}, \
+        .variants = {__VA_ARGS__ UNPACK_VARIANT(name){SMELT_CPU_BASELINE, name##_pack, name##_unpack}}, \
     }
-                            LEGACY_CODEC(q4_0, Q4_0);
-LEGACY_CODEC(q4_1, Q4_1);
-LEGACY_CODEC(q5_0, Q5_0);
-LEGACY_CODEC(q5_1, Q5_1);
-LEGACY_CODEC(q8_0, Q8_0);
-const smelt_codec smelt_codec_q8_1 = {
-    .dtype = SMELT_DT_Q8_1, .validate = q8_1_validate, .variants = {{SMELT_CPU_BASELINE, q8_1_pack, q8_1_unpack}}};
+#define X86_PACK(name) IF_X86({SMELT_CPU_AVX512, name##_pack_avx512, NULL}, {SMELT_CPU_AVX2, name##_pack_avx2, NULL}, )
+LEGACY_CODEC(q4_0, Q4_0, fp_finite16(b->d), X86_PACK(q4_0));
+LEGACY_CODEC(q4_1, Q4_1, fp_finite16(b->d) && fp_finite16(b->m), X86_PACK(q4_1));
+LEGACY_CODEC(q5_0, Q5_0, fp_finite16(b->d), X86_PACK(q5_0));
+LEGACY_CODEC(q5_1, Q5_1, fp_finite16(b->d) && fp_finite16(b->m), X86_PACK(q5_1));
+LEGACY_CODEC(q8_0, Q8_0, fp_finite16(b->d), X86_PACK(q8_0));
+LEGACY_CODEC(q8_1, Q8_1, fp_finite16(b->d) && fp_finite16(b->s), LANE_VARIANTS(q8_1));

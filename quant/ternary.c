@@ -24,7 +24,7 @@ static const struct {
     uint8_t byte, bytes, trits, first;
 } runs[3] = {{0, 32, 5, 0}, {32, 16, 5, 160}, {48, 4, 4, 240}};
 
-static void tq1_0_pack(const float *x, void *dst, uint64_t rows, uint64_t cols, const float *weights)
+void tq1_0_pack(const float *x, void *dst, uint64_t rows, uint64_t cols, const float *weights)
 {
     (void)weights;
     blk_tq1_0 *b = dst;
@@ -44,23 +44,8 @@ static void tq1_0_pack(const float *x, void *dst, uint64_t rows, uint64_t cols, 
     }
 }
 
-static void tq1_0_unpack(const void *src, float *y, uint64_t count)
-{
-    static const uint8_t power[5] = {1, 3, 9, 27, 81};
-    const blk_tq1_0 *b = src;
-    for (uint64_t i = 0; i < count / 256; i++, b++, y += 256) {
-        const float d = fp_get16(b->d);
-        for (int r = 0; r < 3; r++) {
-            const uint8_t *q = r < 2 ? b->qs + runs[r].byte : b->qh;
-            for (int n = 0; n < runs[r].trits; n++)
-                for (int m = 0; m < runs[r].bytes; m++)
-                    y[runs[r].first + n * runs[r].bytes + m] = (float)(((uint8_t)(q[m] * power[n]) * 3 >> 8) - 1) * d;
-        }
-    }
-}
-
 /* Byte m of each 32: elements m, m + 32, m + 64, m + 96 of 128. */
-static void tq2_0_pack(const float *x, void *dst, uint64_t rows, uint64_t cols, const float *weights)
+void tq2_0_pack(const float *x, void *dst, uint64_t rows, uint64_t cols, const float *weights)
 {
     (void)weights;
     blk_tq2_0 *b = dst;
@@ -75,16 +60,8 @@ static void tq2_0_pack(const float *x, void *dst, uint64_t rows, uint64_t cols, 
     }
 }
 
-static void tq2_0_unpack(const void *src, float *y, uint64_t n)
-{
-    const blk_tq2_0 *b = src;
-    for (uint64_t i = 0; i < n / 256; i++, b++, y += 256)
-        for (int e = 0; e < 256; e++)
-            y[e] = (float)((b->qs[e / 128 * 32 + e % 32] >> (e % 128 / 32 * 2) & 3) - 1) * fp_get16(b->d);
-}
-
 /* q1_0: the sign, times the mean magnitude. */
-static void q1_0_pack(const float *x, void *dst, uint64_t rows, uint64_t cols, const float *weights)
+void q1_0_pack(const float *x, void *dst, uint64_t rows, uint64_t cols, const float *weights)
 {
     (void)weights;
     blk_q1_0 *b = dst;
@@ -99,17 +76,7 @@ static void q1_0_pack(const float *x, void *dst, uint64_t rows, uint64_t cols, c
     }
 }
 
-static void q1_0_unpack(const void *src, float *y, uint64_t n)
-{
-    const blk_q1_0 *b = src;
-    for (uint64_t i = 0; i < n / 128; i++, b++, y += 128) {
-        const float d = fp_get16(b->d);
-        for (int e = 0; e < 128; e++)
-            y[e] = b->qs[e / 8] >> (e % 8) & 1 ? d : -d;
-    }
-}
-
-static void q2_0_pack(const float *x, void *dst, uint64_t rows, uint64_t cols, const float *weights)
+void q2_0_pack(const float *x, void *dst, uint64_t rows, uint64_t cols, const float *weights)
 {
     (void)weights;
     blk_q2_0 *b = dst;
@@ -127,14 +94,6 @@ static void q2_0_pack(const float *x, void *dst, uint64_t rows, uint64_t cols, c
     }
 }
 
-static void q2_0_unpack(const void *src, float *y, uint64_t n)
-{
-    const blk_q2_0 *b = src;
-    for (uint64_t i = 0; i < n / 64; i++, b++, y += 64)
-        for (int e = 0; e < 64; e++)
-            y[e] = (float)((b->qs[e / 4] >> (e % 4 * 2) & 3) - 1) * fp_get16(b->d);
-}
-
 BLOCK_VALIDATE(tq1_0_validate, blk_tq1_0, fp_finite16(b->d))
 BLOCK_VALIDATE(tq2_0_validate, blk_tq2_0, fp_finite16(b->d))
 BLOCK_VALIDATE(q1_0_validate, blk_q1_0, fp_finite16(b->d))
@@ -142,7 +101,9 @@ BLOCK_VALIDATE(q2_0_validate, blk_q2_0, fp_finite16(b->d))
 
 #define CODEC(name, id) \
     const smelt_codec smelt_codec_##name = { \
-        .dtype = SMELT_DT_##id, .validate = name##_validate, .variants = {{SMELT_CPU_BASELINE, name##_pack, name##_unpack}}}
+        .dtype = SMELT_DT_##id, \
+        .validate = name##_validate, \
+        .variants = {LANE_VARIANTS(name) UNPACK_VARIANT(name){SMELT_CPU_BASELINE, name##_pack, name##_unpack}}}
 CODEC(tq1_0, TQ1_0);
 CODEC(tq2_0, TQ2_0);
 CODEC(q1_0, Q1_0);

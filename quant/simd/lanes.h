@@ -14,6 +14,7 @@
  *   vi_sll, srl, sra        shifts by a constant
  *   vi_store8               the low byte of each lane, LANES bytes
  *   vi_load8                LANES bytes, zero-extended
+ *   vi_reduce_max           the largest lane
  *   vX_gather(p, index)     p[index of the lane]
  *   vm_and or andnot not    andnot(a, b) is a and not b
  *   vm_any, vm_all          of all lanes

@@ -1,0 +1,2 @@
+/* Types without a search, with NEON. */
+#include "quant/simd/rounding.inc"
