@@ -101,8 +101,7 @@ bool safetensors_can_store(smelt_dtype dtype) { return smelt_dtype_get(dtype)->s
 
 smelt_status safetensors_project(const smelt_ctx *ctx, const smelt_model *model, smelt_model *out, smelt_err *err)
 {
-    (void)ctx;
-    SMELT_TRY(arch_project_hf(model, out, err));
+    SMELT_TRY(arch_project_hf(ctx, model, out, err));
     if (model_find(out, SAFETENSORS_META_MEMBER))
         return smelt_fail(err, SMELT_E_UNSUPPORTED, "a tensor with the name '%s' cannot be stored in safetensors",
                           SAFETENSORS_META_MEMBER);

@@ -409,8 +409,7 @@ static smelt_status torch_zip_read(const smelt_ctx *ctx, const char *path, smelt
 /* The same order and names as the model's, or Hugging Face's names where the family is known. */
 static smelt_status torch_zip_project(const smelt_ctx *ctx, const smelt_model *model, smelt_model *out, smelt_err *err)
 {
-    (void)ctx;
-    return arch_project_hf(model, out, err);
+    return arch_project_hf(ctx, model, out, err);
 }
 
 static bool torch_zip_can_store(smelt_dtype dtype) { return pk_dtype_for(dtype) != NULL; }

@@ -395,24 +395,27 @@ enum { MXFP4_FILE_TYPE = 38 };
 /* The types that convert offers. */
 static const mix_id offered[] = {MIX_F32, MIX_F16, MIX_BF16, MIX_Q8_0};
 
-/* The type of the first matrix that is bfloat16 or float16; float16 if there is none. */
-static mix_id guess(const smelt_model *out)
+/* What a checkpoint made of a quantised file gets its matrices in. */
+static mix_id usual(const smelt_model *out) { return out->arch && out->arch->bf16 ? MIX_BF16 : MIX_F16; }
+
+/* The type of the first matrix that is bfloat16 or float16; `otherwise` if there is none. */
+static mix_id guess(const smelt_model *out, mix_id otherwise)
 {
     for (size_t i = 0; i < out->n_tensors; i++) {
         if (out->tensors[i].shape.n < 2) continue;
         if (out->tensors[i].dtype == SMELT_DT_BF16) return MIX_BF16;
         if (out->tensors[i].dtype == SMELT_DT_F16) return MIX_F16;
     }
-    return MIX_F16;
+    return otherwise;
 }
+
+static bool from_blocks(const smelt_tensor *t) { return t->decoded || smelt_dtype_get(t->dtype)->kind == SMELT_KIND_BLOCK; }
 
 /* Otherwise a model of float32 matrices would get vectors of another type than theirs. */
 static bool matrices_become(const smelt_model *out, smelt_dtype type)
 {
     for (size_t i = 0; i < out->n_tensors; i++)
-        if (out->tensors[i].shape.n >= 2 &&
-            (out->tensors[i].dtype == type || smelt_dtype_get(out->tensors[i].dtype)->kind == SMELT_KIND_BLOCK))
-            return true;
+        if (out->tensors[i].shape.n >= 2 && (out->tensors[i].dtype == type || from_blocks(&out->tensors[i]))) return true;
     return false;
 }
 
@@ -452,7 +455,7 @@ static smelt_choice checkpoint_choice(const smelt_ctx *ctx, const smelt_model *o
     const smelt_dtype type = mixes[id].type;
     if (kind == SMELT_KIND_INT || kind == SMELT_KIND_OTHER) return (smelt_choice){t->dtype, t->dtype, "kept"};
     if (!automatic) return (smelt_choice){type, type, "--type"};
-    if (kind == SMELT_KIND_BLOCK) return (smelt_choice){type, type, "auto"};
+    if (from_blocks(t)) return (smelt_choice){type, type, "auto"};
     if (out->meta_complete && matrices_become(out, type) && exact(ctx, t, type)) return (smelt_choice){type, type, "auto"};
     return (smelt_choice){t->dtype, t->dtype, "kept"};
 }
@@ -472,7 +475,7 @@ smelt_status recipe_convert(const smelt_ctx *ctx, const smelt_format *target, co
                             smelt_choice *choices, int *file_type, smelt_err *err)
 {
     const bool automatic = strcasecmp(type, "auto") == 0, blocks = target->can_store(SMELT_DT_Q8_0);
-    mix_id id = guess(out);
+    mix_id id = guess(out, blocks ? MIX_F16 : usual(out));
     if (!automatic) {
         size_t i = 0;
         while (i < sizeof offered / sizeof *offered && strcasecmp(type, mixes[offered[i]].name) != 0)

@@ -119,6 +119,7 @@ typedef struct smelt_arch {
     const smelt_hp_rule *hp;          /* ends with keys NULL */
     const smelt_name_rule *names;     /* ends with hf NULL */
     const char *config_extra;         /* JSON members that a written config.json needs besides, without braces */
+    bool bf16;                        /* checkpoints are bfloat16, and that is what block types become, instead of float16 */
     bool gguf_qkv;                    /* GGUF stores q, k and v in one tensor, one after the other */
     const char *layout;               /* value of tensor_data_layout, where the family has that key */
     smelt_block block;
@@ -180,8 +181,9 @@ smelt_status arch_from_gguf(const smelt_ctx *ctx, smelt_model *model, smelt_err 
  * Without a family the tensors as they are. For a format's project. */
 smelt_status arch_project_gguf(const smelt_model *model, smelt_model *out, smelt_err *err);
 /* Adds the model's tensors to `out` under their Hugging Face names, in the model's order; what exists in GGUF only is left out.
- * Without a family the names are the tensors' own. For a format's project. */
-smelt_status arch_project_hf(const smelt_model *model, smelt_model *out, smelt_err *err);
+ * Block types that the checkpoint's layout cannot hold, and parts of one tensor that differ in type, are decoded. Without a family
+ * the names are the tensors' own. For a format's project. */
+smelt_status arch_project_hf(const smelt_ctx *ctx, const smelt_model *model, smelt_model *out, smelt_err *err);
 /* Appends the architecture's GGUF keys, general.file_type among them, in llama.cpp's order. */
 smelt_status arch_gguf_keys(const smelt_model *model, int file_type, smelt_meta *out, smelt_err *err);
 /* A config.json for the model: the source's own where there is one, else made from the hyperparameters. NEW. `dtype` is the

@@ -70,6 +70,7 @@ const smelt_arch smelt_arch_gpt_oss = {
               .windows = WINDOWS_EVEN},
     .config_extra =
         "\"hidden_act\": \"silu\", \"attention_dropout\": 0.0, \"swiglu_limit\": 7.0, \"router_aux_loss_coef\": 0.001, \"use_cache\": true",
+    .bf16 = true,
     .gguf_keys = keys,
     .to_config = to_config,
 };

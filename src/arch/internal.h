@@ -36,10 +36,12 @@ bool hp_in_use(const smelt_hparams *hp, smelt_hp id);
 const smelt_name_rule *arch_rule(const smelt_arch *arch, smelt_role role);
 /* Shape of a rule's text, such as "HEADS*HEAD_DIM,EMBD"; false if a hyperparameter is missing, it overflows or does not divide. */
 bool arch_shape(const smelt_hparams *hp, const char *text, smelt_shape *out);
+/* Whether the family has a layout in MXFP4 and all tensors that belong to it are in that type. */
+bool arch_keeps_mxfp4(const smelt_model *model);
 /* From the checkpoint's tensors to the IR's. Names and shapes are checked first: one E_MISMATCH lists everything. */
 smelt_status names_from_hf(smelt_model *model, const smelt_arch *arch, smelt_err *err);
 /* From a GGUF file's tensors, whose roles are set, to the IR's; checked by the shapes that a checkpoint would have. */
-smelt_status names_from_gguf(smelt_model *model, const smelt_arch *arch, smelt_err *err);
+smelt_status names_from_gguf(const smelt_ctx *ctx, smelt_model *model, const smelt_arch *arch, smelt_err *err);
 /* Makes the tensor rope_freqs from llama3's scaling parameters, as the first tensor; and the other way around. */
 smelt_status rope_freqs_make(smelt_model *model, smelt_err *err);
 bool rope_freqs_parse(smelt_model *model, const smelt_tensor *freqs);

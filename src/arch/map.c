@@ -332,11 +332,8 @@ smelt_status arch_config(const smelt_model *m, const char *dtype, json_t **out, 
             bad |= set_path(root, r->keys, len, kind_ops[kinds[r->hp]].to_json(m->hp.v[r->hp]));
     }
     if (m->arch->to_config) bad |= m->arch->to_config(&m->hp, root);
-    bool four_bits = false;
-    for (size_t i = 0; i < m->n_tensors; i++)
-        four_bits |= m->tensors[i].dtype == SMELT_DT_MXFP4;
     /* As the published gpt-oss says it. */
-    if (four_bits)
+    if (arch_keeps_mxfp4(m))
         bad |= json_object_set_new(root, "quantization_config",
                                    json_pack("{s:s, s:[s, s, s, s]}", "quant_method", "mxfp4", "modules_to_not_convert",
                                              "model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens",
@@ -464,7 +461,7 @@ static void learn_from_tensors(smelt_model *m, const smelt_arch *arch)
     m->hp.set[SMELT_HP_TIED] = true;
 }
 
-static smelt_status map_gguf(smelt_model *m, const smelt_arch *arch, smelt_err *err)
+static smelt_status map_gguf(const smelt_ctx *ctx, smelt_model *m, const smelt_arch *arch, smelt_err *err)
 {
     learn_from_tensors(m, arch);
     SMELT_TRY(gguf_hparams(m, arch, err));
@@ -473,12 +470,11 @@ static smelt_status map_gguf(smelt_model *m, const smelt_arch *arch, smelt_err *
         if (m->tensors[i].role == SMELT_R_ROPE_FREQS) freqs = &m->tensors[i];
     if (freqs && !rope_freqs_parse(m, freqs))
         return smelt_fail(err, SMELT_E_UNSUPPORTED, "the RoPE factors in '%s' are not llama3's", freqs->name);
-    return names_from_gguf(m, arch, err);
+    return names_from_gguf(ctx, m, arch, err);
 }
 
 smelt_status arch_from_gguf(const smelt_ctx *ctx, smelt_model *m, smelt_err *err)
 {
-    (void)ctx;
     for (size_t i = 0; i < m->n_tensors; i++) {
         smelt_tensor *t = &m->tensors[i];
         smelt_role role;
@@ -503,7 +499,7 @@ smelt_status arch_from_gguf(const smelt_ctx *ctx, smelt_model *m, smelt_err *err
     }
     /* A GGUF can be re-encoded without knowing what it computes, so a file that does not fit its family is no error yet. */
     smelt_err why = {0};
-    smelt_status st = map_gguf(m, arch, &why);
+    smelt_status st = map_gguf(ctx, m, arch, &why);
     if (st == SMELT_OK || st == SMELT_E_NOMEM) return st == SMELT_OK ? SMELT_OK : smelt_oom(err);
     m->unmapped = arena_strdup(&m->arena, why.text);
     return m->unmapped ? SMELT_OK : smelt_oom(err);

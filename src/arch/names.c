@@ -371,39 +371,73 @@ static smelt_status side_view(const smelt_hparams *hp, const smelt_name_rule *ru
     return (to_gguf ? view_rope_pairs : view_rope_halves)(arena, in, hp_u64(hp, id), out, err);
 }
 
-/* The rule that stores a role for IR tensors of this type; the one with the role first. NULL if none does. */
-static const smelt_name_rule *storing(const smelt_arch *arch, smelt_role role, smelt_part part, smelt_dtype dtype,
-                                      const smelt_hparams *hp)
+/* Whether a rule makes tensors of this role, whatever their part. */
+static bool rule_makes(const smelt_name_rule *r, smelt_role role)
 {
-    for (const smelt_name_rule *r = arch->names; r->hf; r++) {
-        const xf_row *x = &xf_rows[r->x];
-        bool has = r->role != SMELT_R_NONE && role >= r->role && (int)role < (int)r->role + x->n_out;
-        bool part_fits = r->flags & NAME_BARE || x->suffix[0]
-                             ? (part == SMELT_PART_BIAS) == ((r->flags & NAME_BIAS) != 0)
-                             : part == SMELT_PART_WEIGHT || (part == SMELT_PART_BIAS && rule_bias(r, hp));
-        if (has && part_fits && x->suits(dtype) && rule_on(r, hp)) return r;
+    return r->role != SMELT_R_NONE && role >= r->role && (int)role < (int)r->role + xf_rows[r->x].n_out;
+}
+
+/* A layout of codes and scales. */
+static bool only_mxfp4(const smelt_name_rule *r)
+{
+    return xf_rows[r->x].suits(SMELT_DT_MXFP4) && !xf_rows[r->x].suits(SMELT_DT_F32);
+}
+
+bool arch_keeps_mxfp4(const smelt_model *m)
+{
+    bool any = false;
+    for (const smelt_name_rule *r = m->arch->names; r->hf; r++) {
+        if (!only_mxfp4(r)) continue;
+        for (size_t i = 0; i < m->n_tensors; i++) {
+            if (m->tensors[i].part != SMELT_PART_WEIGHT || !rule_makes(r, (smelt_role)m->tensors[i].role)) continue;
+            if (m->tensors[i].dtype != SMELT_DT_MXFP4) return false;
+            any = true;
+        }
     }
+    return any;
+}
+
+/* The rule that stores a role, the one with the role first; types that no rule suits are decoded for it. NULL if none does.
+ * keep_mxfp4: what arch_keeps_mxfp4 says. */
+static const smelt_name_rule *storing(const smelt_ctx *ctx, const smelt_arch *arch, bool keep_mxfp4, smelt_role role,
+                                      smelt_part part, smelt_dtype dtype, const smelt_hparams *hp)
+{
+    for (int decoded = 0; decoded <= (ctx->codec[dtype].unpack != NULL); decoded++)
+        for (const smelt_name_rule *r = arch->names; r->hf; r++) {
+            const xf_row *x = &xf_rows[r->x];
+            bool part_fits = r->flags & NAME_BARE || x->suffix[0]
+                                 ? (part == SMELT_PART_BIAS) == ((r->flags & NAME_BIAS) != 0)
+                                 : part == SMELT_PART_WEIGHT || (part == SMELT_PART_BIAS && rule_bias(r, hp));
+            if (rule_makes(r, role) && part_fits && x->suits(decoded ? SMELT_DT_F32 : dtype) && (keep_mxfp4 || !only_mxfp4(r)) &&
+                rule_on(r, hp))
+                return r;
+        }
     return NULL;
 }
 
-/* Runs a rule backwards on the IR's tensors of one layer. Sets *in to n views; *have says whether all roles are there. */
-static smelt_status rule_back(const smelt_model *m, smelt_arena *arena, const smelt_name_rule *r, smelt_part part, int layer,
-                              const smelt_view ***in, int *n, bool *have, smelt_err *err)
+/* Runs a rule backwards on the IR's tensors of one layer. Sets *in to n views; *have says whether all roles are there, *decoded
+ * whether their values had to become float32 for it. */
+static smelt_status rule_back(const smelt_ctx *ctx, const smelt_model *m, smelt_arena *arena, const smelt_name_rule *r,
+                              smelt_part part, int layer, const smelt_view ***in, int *n, bool *have, bool *decoded, smelt_err *err)
 {
     const xf_row *x = &xf_rows[r->x];
     const xf_args args = {&m->hp, arena};
     const smelt_view *out[3];
     *have = true;
-    for (int o = 0; o < x->n_out && *have; o++) {
+    *decoded = false;
+    for (int o = 0; o < x->n_out; o++) {
         char *name = role_name(arena, (smelt_role)((int)r->role + o), part, layer);
         if (!name) return smelt_oom(err);
         const smelt_tensor *t = model_find(m, name);
-        if (t)
-            out[o] = t->view;
-        else
+        if (!t) {
             *have = false;
+            return SMELT_OK;
+        }
+        out[o] = t->view;
+        *decoded = *decoded || !x->suits(t->dtype) || t->dtype != view_dtype(out[0]);
     }
-    if (!*have) return SMELT_OK;
+    for (int o = 0; *decoded && o < x->n_out; o++)
+        SMELT_TRY(view_decode(arena, out[o], ctx->codec[view_dtype(out[o])].unpack, &out[o], err));
     *n = x->n_in ? x->n_in : (int)hp_u64(&m->hp, SMELT_HP_EXPERTS);
     *in = arena_calloc(arena, (size_t)*n, sizeof **in);
     if (!*in) return smelt_oom(err);
@@ -421,13 +455,15 @@ static void check_stacked(mapper *p, const smelt_name_rule *r, const smelt_tenso
 }
 
 /* Checks the IR's tensors by the shapes that a checkpoint of them would have. */
-static smelt_status check_canonical(mapper *p, smelt_err *err)
+static smelt_status check_canonical(const smelt_ctx *ctx, mapper *p, smelt_err *err)
 {
     smelt_model *m = p->m;
+    const bool keep_mxfp4 = arch_keeps_mxfp4(m);
     for (size_t i = 0; i < m->n_tensors; i++) {
         const smelt_tensor *t = &m->tensors[i];
-        const smelt_name_rule *r =
-            t->layer < (int64_t)p->layers ? storing(p->arch, (smelt_role)t->role, (smelt_part)t->part, t->dtype, &m->hp) : NULL;
+        const smelt_name_rule *r = t->layer < (int64_t)p->layers ? storing(ctx, p->arch, keep_mxfp4, (smelt_role)t->role,
+                                                                           (smelt_part)t->part, t->dtype, &m->hp)
+                                                                 : NULL;
         if (!r) {
             misfit(&p->report, &p->report.unexpected, "unexpected", t->name);
             continue;
@@ -444,9 +480,9 @@ static smelt_status check_canonical(mapper *p, smelt_err *err)
         }
         const smelt_view **in = NULL;
         int n = 0;
-        bool have;
+        bool have, decoded;
         smelt_err why = {0};
-        smelt_status st = rule_back(m, &m->arena, r, (smelt_part)t->part, t->layer, &in, &n, &have, &why);
+        smelt_status st = rule_back(ctx, m, &m->arena, r, (smelt_part)t->part, t->layer, &in, &n, &have, &decoded, &why);
         if (st == SMELT_E_NOMEM) return smelt_oom(err);
         smelt_shape want;
         if (st != SMELT_OK || !have || !rule_shape(r, &m->hp, (smelt_part)t->part, 0, &want)) {
@@ -476,7 +512,7 @@ static smelt_status with_ones(smelt_model *m, const smelt_name_rule *r, const sm
     return view_reshape(&m->arena, t->view, &want, view, err);
 }
 
-smelt_status names_from_gguf(smelt_model *m, const smelt_arch *arch, smelt_err *err)
+smelt_status names_from_gguf(const smelt_ctx *ctx, smelt_model *m, const smelt_arch *arch, smelt_err *err)
 {
     list out = {0};
     const xf_args args = {&m->hp, &m->arena};
@@ -503,7 +539,7 @@ smelt_status names_from_gguf(smelt_model *m, const smelt_arch *arch, smelt_err *
     smelt_status st = list_install(m, &out, arch, err);
     if (st == SMELT_OK) st = mapper_init(&p, m, arch, err);
     p.canonical = true;
-    if (st == SMELT_OK) st = check_canonical(&p, err);
+    if (st == SMELT_OK) st = check_canonical(ctx, &p, err);
     if (st == SMELT_OK) {
         find_missing(&p);
         st = conclude(&p.report, err);
@@ -529,15 +565,16 @@ static smelt_status add_like(smelt_model *out, const char *name, const smelt_vie
     return SMELT_OK;
 }
 
-smelt_status arch_project_hf(const smelt_model *m, smelt_model *out, smelt_err *err)
+smelt_status arch_project_hf(const smelt_ctx *ctx, const smelt_model *m, smelt_model *out, smelt_err *err)
 {
+    const bool keep_mxfp4 = m->arch && arch_keeps_mxfp4(m);
     for (size_t i = 0; i < m->n_tensors; i++) {
         const smelt_tensor *t = &m->tensors[i];
         if (!m->arch) {
             SMELT_TRY(add_like(out, t->name, t->view, t, t->role, err));
             continue;
         }
-        const smelt_name_rule *r = storing(m->arch, (smelt_role)t->role, (smelt_part)t->part, t->dtype, &m->hp);
+        const smelt_name_rule *r = storing(ctx, m->arch, keep_mxfp4, (smelt_role)t->role, (smelt_part)t->part, t->dtype, &m->hp);
         if (!r)
             return smelt_fail(err, SMELT_E_UNSUPPORTED,
                               "tensor '%s' as %s has no place in a Hugging Face checkpoint of this family", t->name,
@@ -545,13 +582,14 @@ smelt_status arch_project_hf(const smelt_model *m, smelt_model *out, smelt_err *
         if (r->flags & NAME_NO_HF || r->role != (smelt_role)t->role) continue;
         const smelt_view **in = NULL;
         int n = 0;
-        bool have;
-        SMELT_TRY(rule_back(m, &out->arena, r, (smelt_part)t->part, t->layer, &in, &n, &have, err));
+        bool have, decoded;
+        SMELT_TRY(rule_back(ctx, m, &out->arena, r, (smelt_part)t->part, t->layer, &in, &n, &have, &decoded, err));
         if (!have) return smelt_fail(err, SMELT_E_MISMATCH, "the tensors that belong to '%s' are not all there", t->name);
         for (int s = 0; s < n; s++) {
             char *name = hf_name(&out->arena, r, (smelt_part)t->part, t->layer, s);
             if (!name) return smelt_oom(err);
             SMELT_TRY(add_like(out, name, in[s], t, t->role, err));
+            out->tensors[out->n_tensors - 1].decoded = decoded;
         }
     }
     return SMELT_OK;

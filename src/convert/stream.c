@@ -105,7 +105,8 @@ static const void *raw_unit(const smelt_tensor *t, uint64_t first, uint64_t coun
         if (p != w->raw) map_populate(p, view_col_bytes(t->view, count));
         return p;
     }
-    view_read(t->view, first / cols, first % cols, count, w->raw);
+    if (p != w->raw) memcpy(w->raw, p, view_col_bytes(t->view, n));
+    view_read(t->view, (first + n) / cols, (first + n) % cols, count - n, w->raw + view_col_bytes(t->view, n));
     return w->raw;
 }
 

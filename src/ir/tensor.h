@@ -57,6 +57,7 @@ struct smelt_tensor {
     int part;           /* weight, bias …: see arch/arch.h */
     int layer;          /* -1: not in a layer */
     smelt_dtype dtype;  /* of the source */
+    bool decoded;       /* float32 only because a transform cannot act on the source's blocks */
     smelt_shape shape;
     const smelt_view *view;
     const char *file; /* base name of the file it came from, BORROWED; NULL if computed */

@@ -299,6 +299,75 @@ smelt_status view_blocks_join(smelt_arena *arena, const smelt_view *const *in, s
     return SMELT_OK;
 }
 
+/* What a transposition holds at a time, and of how many rows of its input: their elements lie beside one another in the output. */
+enum { TILE_BYTES = 32768, TILE_ROWS = 16 };
+
+/* Every `step`-th of the elements at `src`, n of them. */
+static void gather(uint8_t *dst, const uint8_t *src, uint64_t step, uint64_t n, size_t size)
+{
+    if (size == 2)
+        for (uint64_t i = 0; i < n; i++)
+            memcpy(dst + i * 2, src + i * step * 2, 2);
+    else if (size == 4)
+        for (uint64_t i = 0; i < n; i++)
+            memcpy(dst + i * 4, src + i * step * 4, 4);
+    else
+        for (uint64_t i = 0; i < n; i++)
+            memcpy(dst + i * size, src + i * step * size, size);
+}
+
+/* Element (r, c) of a matrix is the input's (c, r * arg2 + arg3); arg: rows of one matrix here. Inputs are read in runs along their
+ * rows, so that one that decodes blocks does so once, and all the rows that are wanted are filled at the same time. */
+static const void *transpose_span(const smelt_view *v, uint64_t row, uint64_t col, uint64_t want, void *scratch, uint64_t *n)
+{
+    _Alignas(16) uint8_t tile[TILE_BYTES];
+    const size_t size = v->block_bytes;
+    const uint64_t high = v->arg, cols = v->cols, top = row % high, base = row / high * cols, left = (high - top) * cols - col;
+    const uint64_t total = want < left ? want : left, last = top + (col + total - 1) / cols;
+    const uint64_t wide = TILE_BYTES / TILE_ROWS / size, most = 1 + (wide - 1) / v->arg2;
+    const uint64_t from = last > top ? 0 : col, to = last > top ? cols : col + total;
+    uint8_t *dst = scratch;
+    for (uint64_t c = from, next_c; c < to; c = next_c) {
+        next_c = to - c < TILE_ROWS ? to : c + TILE_ROWS;
+        for (uint64_t r = top, next_r; r <= last; r = next_r) {
+            next_r = r - r % most + most;
+            if (next_r > last) next_r = last + 1;
+            for (uint64_t i = c; i < next_c; i++)
+                view_read(v->in[0], base + i, r * v->arg2 + v->arg3, (next_r - r - 1) * v->arg2 + 1, tile + (i - c) * wide * size);
+            for (uint64_t k = r; k < next_r; k++) {
+                /* The first row begins at `col`, the last one ends with the last element. */
+                const uint64_t done = (k - top) * cols, begin = k == top && c < col ? col : c,
+                               end = col + total - done < next_c ? col + total - done : next_c;
+                if (begin < end)
+                    gather(dst + (done + begin - col) * size, tile + ((begin - c) * wide + (k - r) * v->arg2) * size, wide,
+                           end - begin, size);
+            }
+        }
+    }
+    *n = total;
+    return scratch;
+}
+
+smelt_status view_transpose(smelt_arena *arena, const smelt_view *in, const smelt_view **out, smelt_err *err)
+{
+    if (in->shape.n < 2 || in->block > 1)
+        return smelt_fail(err, SMELT_E_UNSUPPORTED, "only matrices of plain types can be transposed");
+    smelt_shape shape = in->shape;
+    shape.dim[shape.n - 1] = in->shape.dim[shape.n - 2];
+    shape.dim[shape.n - 2] = in->shape.dim[shape.n - 1];
+    if (in->span == transpose_span && in->arg2 == 1) {
+        *out = in->in[0];
+        return SMELT_OK;
+    }
+    smelt_view *v;
+    SMELT_TRY(node(arena, in, &shape, &v, err));
+    v->arg = shape.dim[shape.n - 2];
+    v->arg2 = 1;
+    v->span = transpose_span;
+    *out = v;
+    return SMELT_OK;
+}
+
 static const void *every_span(const smelt_view *v, uint64_t row, uint64_t col, uint64_t want, void *scratch, uint64_t *n)
 {
     return run_span(v->in[0], row * v->arg + v->arg2, 1, col, want, scratch, n);
@@ -317,10 +386,20 @@ smelt_status view_every(smelt_arena *arena, const smelt_view *in, uint64_t step,
     smelt_shape shape = in->shape;
     shape.dim[d] /= step;
     smelt_view *v;
+    if (in->span == transpose_span && in->shape.n > 1) {
+        /* Rows of a transposed matrix are columns, which are better left out before than after. */
+        SMELT_TRY(node(arena, in->in[0], &shape, &v, err));
+        v->span = transpose_span;
+        v->arg = shape.dim[d];
+        v->arg2 = in->arg2 * step;
+        v->arg3 = in->arg3 + first * in->arg2;
+        *out = v;
+        return SMELT_OK;
+    }
     SMELT_TRY(node(arena, in, &shape, &v, err));
+    v->span = every_span;
     v->arg = step;
     v->arg2 = first;
-    v->span = every_span;
     *out = v;
     return SMELT_OK;
 }
@@ -349,54 +428,73 @@ smelt_status view_interleave(smelt_arena *arena, const smelt_view *const *in, si
     return SMELT_OK;
 }
 
-static const void *transpose_span(const smelt_view *v, uint64_t row, uint64_t col, uint64_t want, void *scratch, uint64_t *n)
+static const void *decode_span(const smelt_view *v, uint64_t row, uint64_t col, uint64_t want, void *scratch, uint64_t *n)
 {
-    /* arg: rows of one matrix here, which are its columns in `in` */
-    uint64_t left = v->cols - col, base = row / v->arg * v->cols, at = row % v->arg;
-    *n = want < left ? want : left;
-    uint8_t *dst = scratch, one[16];
-    for (uint64_t i = 0; i < *n; i++) {
-        uint64_t got;
-        memcpy(dst + i * v->block_bytes, view_span(v->in[0], base + col + i, at, 1, one, &got), v->block_bytes);
+    enum { RAW_BYTES = 4096, MOST = 256 };
+    const smelt_view *in = v->in[0];
+    /* (A vector of blocks is one row of them.) */
+    const uint64_t at = row * v->cols + col;
+    row = at / in->cols;
+    col = at % in->cols;
+    const uint64_t left = in->cols - col, take = want < left ? want : left, skip = col % in->block;
+    _Alignas(16) uint8_t raw[RAW_BYTES];
+    if (skip || take < in->block) {
+        /* A part of one block. */
+        float whole[MOST];
+        *n = in->block - skip < take ? in->block - skip : take;
+        view_read(in, row, col - skip, in->block, raw);
+        v->unpack(raw, whole, in->block);
+        memcpy(scratch, whole + skip, *n * sizeof *whole);
+        return scratch;
     }
+    const uint64_t room = RAW_BYTES / in->block_bytes * in->block, whole = take - take % in->block;
+    const void *from = view_span(in, row, col, whole < room ? whole : room, raw, n);
+    v->unpack(from, scratch, *n);
     return scratch;
 }
 
-smelt_status view_transpose(smelt_arena *arena, const smelt_view *in, const smelt_view **out, smelt_err *err)
+smelt_status view_decode(smelt_arena *arena, const smelt_view *in, smelt_unpack_fn *unpack, const smelt_view **out, smelt_err *err)
 {
-    if (in->shape.n < 2 || in->block > 1)
-        return smelt_fail(err, SMELT_E_UNSUPPORTED, "only matrices of plain types can be transposed");
-    smelt_shape shape = in->shape;
-    shape.dim[shape.n - 1] = in->shape.dim[shape.n - 2];
-    shape.dim[shape.n - 2] = in->shape.dim[shape.n - 1];
-    if (in->span == transpose_span) {
-        *out = in->in[0];
-        return SMELT_OK;
-    }
     smelt_view *v;
-    SMELT_TRY(node(arena, in, &shape, &v, err));
-    v->arg = shape.dim[shape.n - 2];
-    v->span = transpose_span;
+    if (!unpack) return smelt_fail(err, SMELT_E_UNSUPPORTED, "%s cannot be decoded", smelt_dtype_get(in->dtype)->name);
+    SMELT_TRY(view_init(arena, SMELT_DT_F32, &in->shape, &v, err));
+    const smelt_view **list = arena_calloc(arena, 1, sizeof *list);
+    if (!list) return smelt_oom(err);
+    list[0] = in;
+    v->in = list;
+    v->n_in = 1;
+    v->unpack = unpack;
+    v->span = decode_span;
     *out = v;
     return SMELT_OK;
 }
 
 enum { MX_ELEMS = 32, MX_BYTES = 17, MX_CODES = 16 };
 
+/* Blocks that are moved at a time, through the stack. */
+enum { MX_RUN = 64 };
+
 static const void *mx_join_span(const smelt_view *v, uint64_t row, uint64_t col, uint64_t want, void *scratch, uint64_t *n)
 {
-    uint64_t left = v->cols - col, blocks = v->cols / MX_ELEMS, at = row * blocks + col / MX_ELEMS;
+    const uint64_t left = (v->rows - row) * v->cols - col;
     *n = want < left ? want : left;
-    uint8_t *dst = scratch;
-    for (uint64_t b = 0; b < *n / MX_ELEMS; b++, dst += MX_BYTES) {
-        uint8_t codes[MX_CODES];
-        view_read(v->in[0], at + b, 0, MX_CODES, codes);
-        view_read(v->in[1], (at + b) / v->in[1]->cols, (at + b) % v->in[1]->cols, 1, dst);
-        for (int e = 0; e < MX_CODES; e++) {
-            unsigned lo = (unsigned)codes[e / 2] >> 4 * (e & 1) & 15,
-                     hi = (unsigned)codes[MX_CODES / 2 + e / 2] >> 4 * (e & 1) & 15;
-            dst[1 + e] = (uint8_t)(lo | hi << 4);
+    uint64_t at = (row * v->cols + col) / MX_ELEMS, per = v->in[1]->cols;
+    uint8_t *dst = scratch, codes[MX_RUN * MX_CODES], scales[MX_RUN];
+    for (uint64_t todo = *n / MX_ELEMS; todo;) {
+        const uint64_t run = todo < MX_RUN ? todo : MX_RUN;
+        view_read(v->in[0], at, 0, run * MX_CODES, codes);
+        view_read(v->in[1], at / per, at % per, run, scales);
+        for (uint64_t b = 0; b < run; b++, dst += MX_BYTES) {
+            /* Elements 2k and 2k+1 lie in byte k there, i and i+16 in byte i here. */
+            const uint8_t *c = codes + b * MX_CODES;
+            dst[0] = scales[b];
+            for (int k = 0; k < MX_CODES / 2; k++) {
+                dst[1 + 2 * k] = (uint8_t)((c[k] & 0x0F) | (c[k + MX_CODES / 2] & 0x0F) << 4);
+                dst[2 + 2 * k] = (uint8_t)(c[k] >> 4 | (c[k + MX_CODES / 2] & 0xF0));
+            }
         }
+        at += run;
+        todo -= run;
     }
     return scratch;
 }
@@ -431,29 +529,35 @@ smelt_status view_mxfp4_join(smelt_arena *arena, const smelt_view *blocks, const
 
 static const void *mx_blocks_span(const smelt_view *v, uint64_t row, uint64_t col, uint64_t want, void *scratch, uint64_t *n)
 {
-    uint64_t left = MX_CODES - col, per = v->in[0]->cols / MX_ELEMS;
-    uint8_t block[MX_BYTES], codes[MX_CODES];
-    view_read(v->in[0], row / per, row % per * MX_ELEMS, MX_ELEMS, block);
-    for (int e = 0; e < MX_CODES; e++) {
-        /* Byte e holds elements 2e and 2e+1; element i lies in byte i % 16, its low half for i < 16. */
-        unsigned shift = e < MX_CODES / 2 ? 0 : 4;
-        const uint8_t *pair = block + 1 + (2 * e) % MX_CODES;
-        codes[e] = (uint8_t)((pair[0] >> shift & 15) | (pair[1] >> shift & 15) << 4);
+    const uint64_t per = v->in[0]->cols / MX_ELEMS, left = (v->rows - row) * MX_CODES;
+    uint8_t blocks[MX_RUN * MX_BYTES], codes[MX_RUN * MX_CODES];
+    /* Whole blocks, except where the caller begins or ends inside of one. */
+    uint64_t need = col + want < left ? col + want : left;
+    if (need > sizeof codes) need = sizeof codes;
+    const uint64_t run = (need + MX_CODES - 1) / MX_CODES;
+    view_read(v->in[0], row / per, row % per * MX_ELEMS, run * MX_ELEMS, blocks);
+    for (uint64_t b = 0; b < run; b++) {
+        const uint8_t *from = blocks + b * MX_BYTES + 1;
+        uint8_t *c = codes + b * MX_CODES;
+        for (int k = 0; k < MX_CODES / 2; k++) {
+            c[k] = (uint8_t)((from[2 * k] & 0x0F) | (from[2 * k + 1] & 0x0F) << 4);
+            c[k + MX_CODES / 2] = (uint8_t)(from[2 * k] >> 4 | (from[2 * k + 1] & 0xF0));
+        }
     }
-    *n = want < left ? want : left;
+    *n = need - col;
     memcpy(scratch, codes + col, *n);
     return scratch;
 }
 
 static const void *mx_scales_span(const smelt_view *v, uint64_t row, uint64_t col, uint64_t want, void *scratch, uint64_t *n)
 {
-    uint64_t per = v->in[0]->cols / MX_ELEMS, at = row * v->cols + col, left = v->rows * v->cols - at;
-    uint8_t block[MX_BYTES], *dst = scratch;
+    const uint64_t per = v->in[0]->cols / MX_ELEMS, at = row * v->cols + col, left = v->rows * v->cols - at;
+    uint8_t blocks[MX_RUN * MX_BYTES], *dst = scratch;
     *n = want < left ? want : left;
-    for (uint64_t i = 0; i < *n; i++, at++) {
-        view_read(v->in[0], at / per, at % per * MX_ELEMS, MX_ELEMS, block);
-        dst[i] = block[0];
-    }
+    if (*n > MX_RUN) *n = MX_RUN;
+    view_read(v->in[0], at / per, at % per * MX_ELEMS, *n * MX_ELEMS, blocks);
+    for (uint64_t b = 0; b < *n; b++)
+        dst[b] = blocks[b * MX_BYTES];
     return scratch;
 }
 

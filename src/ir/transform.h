@@ -3,6 +3,7 @@
 #ifndef SMELT_IR_TRANSFORM_H
 #define SMELT_IR_TRANSFORM_H
 
+#include "ir/codec.h"
 #include "ir/tensor.h"
 
 /* Rows of each of `n_head` heads from halves to pairs: row h*d + i of the result is row h*d + (i/2) + (i%2)*(d/2) of `in`, d
@@ -35,8 +36,12 @@ smelt_status view_blocks_join(smelt_arena *arena, const smelt_view *const *in, s
 smelt_status view_every(smelt_arena *arena, const smelt_view *in, uint64_t step, uint64_t first, const smelt_view **out,
                         smelt_err *err);
 smelt_status view_interleave(smelt_arena *arena, const smelt_view *const *in, size_t n, const smelt_view **out, smelt_err *err);
-/* Swaps the last two dimensions of a plain type. Its own inverse. */
+/* Swaps the last two dimensions of a plain type. Its own inverse. A span covers as many rows as are asked for, so that they are
+ * gathered together. */
 smelt_status view_transpose(smelt_arena *arena, const smelt_view *in, const smelt_view **out, smelt_err *err);
+/* The same values as float32, by the codec's `unpack`. For transforms that blocks do not allow. A vector of a block type is one row
+ * of it and becomes rows of one column. E_UNSUPPORTED if unpack is NULL. */
+smelt_status view_decode(smelt_arena *arena, const smelt_view *in, smelt_unpack_fn *unpack, const smelt_view **out, smelt_err *err);
 /* MXFP4 blocks of GGUF from gpt-oss's two tensors: U8 blocks [..., n, 16] (byte k holds elements 2k and 2k+1, low nibble first)
  * and U8 scales [..., n] (E8M0). The result is MXFP4 [..., 32 n]: scale byte, then 16 bytes of which byte j holds elements j and
  * j+16. Only bits move. Inverse: view_mxfp4_blocks and view_mxfp4_scales. Source: ggml-common.h, block_mxfp4. */

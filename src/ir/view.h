@@ -2,6 +2,7 @@
 #ifndef SMELT_IR_VIEW_H
 #define SMELT_IR_VIEW_H
 
+#include "ir/codec.h"
 #include "ir/tensor.h"
 
 struct smelt_view {
@@ -18,6 +19,7 @@ struct smelt_view {
     const smelt_view *const *in;
     size_t n_in;
     uint64_t arg, arg2, arg3; /* first row, rows a head …: what the transform says */
+    smelt_unpack_fn *unpack;  /* decode */
     const uint64_t *start;    /* concat: first row of each input, n_in + 1 of them */
 };
 

@@ -347,6 +347,7 @@ FAMILIES = [
     Family("phi-2-like", "the spelling of transformers 4", "Phi", dict(PHI, hidden_size=320, intermediate_size=1280, rope_parameters={
         "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.4}), dtype="float16", spelling=old_phi, layout="st-sharded"),
     Family("gpt-oss-bf16", "experts in bfloat16, transposed", "GptOss", OSS, dtype="bfloat16"),
+    Family("gpt-oss-wide", "sizes that blocks of 256 divide", "GptOss", dict(OSS, hidden_size=256, intermediate_size=512), dtype="bfloat16"),
     Family("gpt-oss-mxfp4", "experts in MXFP4, as published", "GptOss", OSS, dtype="bfloat16", spelling=mxfp4_config, state=mxfp4_experts,
            logits=False, quantise=False, comes_back=True),
 ]

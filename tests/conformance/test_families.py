@@ -140,8 +140,7 @@ def test_mxfp4_is_requantised_only_where_asked_for(smelt, made, llama_quantize, 
     assert_same_gguf(tmp_path / "ours.gguf", tmp_path / "theirs.gguf")
 
 
-# Block types cannot be transposed, and a Hugging Face checkpoint of gpt-oss has no other place for experts in them.
-@pytest.mark.parametrize("name", [f.name for f in families.FAMILIES if f.peer and f.quantise and f.cls != "GptOss"])
+@pytest.mark.parametrize("name", [f.name for f in families.FAMILIES if f.peer and f.quantise])
 def test_llama_quantizes_files_become_directories(smelt, made, llama_quantize, tmp_path, name):
     llama_quantize(made.gguf(name), tmp_path / "theirs.gguf", "Q8_0")
     smelt("convert", tmp_path / "theirs.gguf", tmp_path / "back", "--quiet", check=True)

@@ -1,4 +1,5 @@
-"""gpt-oss in OpenAI's own layout: the same model as the Hugging Face checkpoint that it was published with."""
+"""gpt-oss: OpenAI's own layout, which is the same model as the Hugging Face checkpoint that it was published with, and the way back
+from GGUF files whose experts are in block types."""
 import json
 import shutil
 from pathlib import Path
@@ -101,3 +102,56 @@ def test_original_layout_without_a_tokenizer_says_so(smelt, published, tmp_path)
     assert "has no tokenizer" in done.stderr and "tokenizer.json" in done.stderr
     assert "tokenizer.ggml.tokens" not in read_gguf(tmp_path / "bare.gguf").kv
     assert read_gguf(tmp_path / "bare.gguf").tensors.keys() == read_gguf(tmp_path / "there.gguf").tensors.keys()
+
+
+def dequantised(path) -> dict:
+    """The checkpoint that a GGUF file says, by the gguf package's decoders: matrices in bfloat16, experts as transformers has them."""
+    import torch
+    from gguf import GGUFReader
+    from gguf.quants import dequantize
+    have = {t.name: torch.from_numpy(dequantize(t.data, t.tensor_type).copy()).reshape([int(n) for n in reversed(t.shape)]).bfloat16()
+            for t in GGUFReader(str(path)).tensors}
+    both = lambda p, part: torch.stack([have.pop(f"{p}ffn_{k}_exps.{part}") for k in ("gate", "up")], 2).flatten(1, 2)
+    out = {"model.embed_tokens.weight": have.pop("token_embd.weight"), "model.norm.weight": have.pop("output_norm.weight"),
+           "lm_head.weight": have.pop("output.weight")}
+    names = {"input_layernorm": "attn_norm", "post_attention_layernorm": "post_attention_norm", "mlp.router": "ffn_gate_inp",
+             "self_attn.o_proj": "attn_output", **{f"self_attn.{k}_proj": f"attn_{k}" for k in "qkv"}}
+    for i in range(2):
+        p, to = f"blk.{i}.", f"model.layers.{i}."
+        for theirs, ours in names.items():
+            out |= {f"{to}{theirs}.{part}": have.pop(f"{p}{ours}.{part}") for part in ("weight", "bias") if f"{p}{ours}.{part}" in have}
+        out[to + "self_attn.sinks"] = have.pop(p + "attn_sinks.weight")
+        experts = to + "mlp.experts."
+        out[experts + "gate_up_proj"] = both(p, "weight").transpose(1, 2)
+        out[experts + "gate_up_proj_bias"] = both(p, "bias")
+        out[experts + "down_proj"] = have.pop(p + "ffn_down_exps.weight").transpose(1, 2)
+        out[experts + "down_proj_bias"] = have.pop(p + "ffn_down_exps.bias")
+    assert not have, have.keys()
+    return out
+
+
+@pytest.mark.parametrize("name, options", [
+    ("gpt-oss-bf16", ["Q8_0"]), ("gpt-oss-bf16", ["Q4_0"]), ("gpt-oss-wide", ["Q4_K_M"]),
+    ("gpt-oss-wide", ["Q2_K"]), ("gpt-oss-wide", ["IQ4_XS"]), ("gpt-oss-wide", ["--tensor-type", "ffn_up_exps=q6_k", "Q4_K_S"]),
+    ("gpt-oss-mxfp4", ["--allow-requantize", "Q8_0"]), ("gpt-oss-mxfp4", ["--allow-requantize", "--tensor-type", "ffn_up_exps=q5_0", "Q8_0"]),
+])
+def test_experts_in_blocks_become_a_directory(smelt, made, llama_quantize, tmp_path, name, options):
+    """As llama-quantize leaves them, also where gate, up and down differ: the values that the blocks say, where transformers wants them."""
+    import torch
+    import transformers
+    *flags, mix = options
+    llama_quantize(made.gguf(name), tmp_path / "there.gguf", mix, *flags)
+    smelt("convert", tmp_path / "there.gguf", tmp_path / "back", "--quiet", check=True)
+    want, got = dequantised(tmp_path / "there.gguf"), checkpoint_tensors(tmp_path / "back")
+    assert sorted(got) == sorted(want)
+    config = json.loads((tmp_path / "back/config.json").read_text())
+    assert "quantization_config" not in config and config["torch_dtype"] == "bfloat16"
+    for n, t in want.items():
+        assert torch.equal(got[n].bfloat16(), t), n
+    model, info = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "back", dtype=torch.float32, output_loading_info=True)
+    assert not any(info.values()), info
+    other = type(model)(model.config)
+    other.load_state_dict({n: t.float() for n, t in want.items()})
+    ids = torch.randint(0, config["vocab_size"], (2, 20), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        assert torch.equal(model.eval()(ids).logits, other.float().eval()(ids).logits)

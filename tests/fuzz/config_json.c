@@ -75,7 +75,7 @@ static void make_tensors(smelt_model *m, const smelt_arch *arch)
     }
 }
 
-static void ask(const smelt_model *m)
+static void ask(const smelt_ctx *ctx, const smelt_model *m)
 {
     smelt_arena arena = {0};
     smelt_meta meta = {.arena = &arena};
@@ -87,7 +87,7 @@ static void ask(const smelt_model *m)
     for (size_t k = 0; k < 2; k++)
         model_init(&sides[k]);
     demand(arch_project_gguf(m, &sides[0], &err) == SMELT_OK, "a mapped model without a GGUF side");
-    demand(arch_project_hf(m, &sides[1], &err) == SMELT_OK, "a mapped model without names");
+    demand(arch_project_hf(ctx, m, &sides[1], &err) == SMELT_OK, "a mapped model without names");
     for (size_t k = 0; k < 2; k++) {
         for (size_t i = 0; i < sides[k].n_tensors; i++) {
             const smelt_view *view = sides[k].tensors[i].view;
@@ -117,9 +117,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *cls = json_string_value(json_array_get(json_object_get(config, "architectures"), 0));
     const smelt_arch *arch = cls ? arch_by_class(cls) : arch_by_marks(config);
     if (arch) make_tensors(&m, arch);
-    const smelt_status st = json_is_object(config) ? arch_from_hf(&ctx, &m, &err) : SMELT_E_CORRUPT;
-    if (json_is_object(config)) demand(st == SMELT_OK || (err.code == st && err.text[0]), "a refusal without a text");
-    if (st == SMELT_OK && m.arch) ask(&m);
+    const bool object = json_is_object(config); /* which the model may change for another */
+    const smelt_status st = object ? arch_from_hf(&ctx, &m, &err) : SMELT_E_CORRUPT;
+    if (object) demand(st == SMELT_OK || (err.code == st && err.text[0]), "a refusal without a text");
+    if (st == SMELT_OK && m.arch) ask(&ctx, &m);
     model_free(&m);
     return 0;
 }

@@ -74,7 +74,7 @@ static void names_become_canonical_and_go_back(void **state)
     assert_string_equal(t->origin, "model.layers.1.mlp.down_proj.weight");
     smelt_model out;
     model_init(&out);
-    assert_int_equal(arch_project_hf(&m, &out, NULL), SMELT_OK);
+    assert_int_equal(arch_project_hf(&ctx, &m, &out, NULL), SMELT_OK);
     assert_non_null(model_find(&out, "model.layers.1.mlp.down_proj.weight"));
     assert_int_equal(out.n_tensors, m.n_tensors);
     model_free(&out);

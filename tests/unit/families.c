@@ -304,7 +304,7 @@ static void checkpoints_come_back_from_gguf_unchanged(void **state)
         assert_int_equal(arch_from_gguf(&ctx, &g, NULL), SMELT_OK);
         if (!g.arch) fail_msg("%s: %s", families[id].cls, g.unmapped);
         model_init(&back);
-        assert_int_equal(arch_project_hf(&g, &back, NULL), SMELT_OK);
+        assert_int_equal(arch_project_hf(&ctx, &g, &back, NULL), SMELT_OK);
         size_t kept = 0;
         for (size_t i = 0; i < m.n_stored; i++) {
             const char *name = m.stored[i].name;
@@ -540,7 +540,7 @@ static void the_original_layout_of_gpt_oss_becomes_the_published_one(void **stat
     has_rows(&m, "blk.0.post_attention_norm.weight", "block.0.mlp.norm.scale", 1, "0-31");
     /* The configuration is one that transformers reads, and means the same. */
     model_init(&hf);
-    assert_int_equal(arch_project_hf(&m, &hf, &err), SMELT_OK);
+    assert_int_equal(arch_project_hf(&ctx, &m, &hf, &err), SMELT_OK);
     hf.config = json_incref(m.config);
     if (arch_from_hf(&ctx, &hf, &err) != SMELT_OK) fail_msg("%s", err.text);
     assert_non_null(model_find(&hf, "blk.1.ffn_down_exps.weight"));

@@ -65,6 +65,14 @@ static uint64_t one_span(const smelt_view *v, uint64_t at, uint64_t want, uint8_
     return n;
 }
 
+/* The first `n` elements of a view, each span as long as it comes. */
+static uint8_t *one_read(const smelt_view *v, uint8_t *out, uint64_t n)
+{
+    for (uint64_t at = 0; at < n;)
+        at += one_span(v, at, n - at, out + view_col_bytes(v, at));
+    return out;
+}
+
 /* Reads all of a view in spans of random length; then from every block on with wants from one block to all the rest, which must
  * agree with the first reading. */
 static uint8_t *read_all(uint64_t *rng, const smelt_view *v)
@@ -235,6 +243,85 @@ static void transposing_twice_is_nothing_and_once_swaps_the_last_two(void **stat
     }
 }
 
+/* Sizes beyond what a transposition holds at a time, and with every second or third row of the result alone. */
+static void large_matrices_are_transposed_in_parts(void **state)
+{
+    (void)state;
+    uint64_t rng = 17;
+    for (int round = 0; round < 24; round++) {
+        smelt_arena arena = {0};
+        const smelt_dtype dtype = plain[below(&rng, sizeof plain / sizeof *plain)];
+        const uint64_t size = smelt_dtype_get(dtype)->bytes, step = pick(&rng, 3), e = pick(&rng, 2), a = pick(&rng, 40),
+                       b = step * pick(&rng, 5000 / size), first = below(&rng, step);
+        source s = make(&arena, &rng, dtype, (smelt_shape){3, {e, a, b}});
+        const smelt_view *t, *v;
+        assert_int_equal(view_transpose(&arena, s.view, &t, NULL), SMELT_OK);
+        assert_int_equal(view_every(&arena, t, step, first, &v, NULL), SMELT_OK);
+        assert_true(shape_equal(view_shape(v), &(smelt_shape){3, {e, b / step, a}}));
+        const uint64_t total = e * a * (b / step);
+        uint8_t *got = malloc(total * size), *want = malloc(total * size);
+        assert_true(got && want);
+        for (uint64_t i = 0; i < total; i++) {
+            const uint64_t m = i / (a * (b / step)), r = i / a % (b / step) * step + first, c = i % a;
+            memcpy(want + i * size, s.data + ((m * a + c) * b + r) * size, size);
+        }
+        /* From anywhere to anywhere, in spans as long as they come. */
+        for (int k = 0; k < 20; k++) {
+            const uint64_t from = below(&rng, total), n = pick(&rng, total - from);
+            view_read(v, from / a, from % a, n, got);
+            assert_memory_equal(got, want + from * size, n * size);
+        }
+        assert_memory_equal(one_read(v, got, total), want, total * size);
+        free(got);
+        free(want);
+        free(s.data);
+        arena_free(&arena);
+    }
+}
+
+/* A decoder to recognise: element i of the block is its byte i (mod the block's bytes), plus a hundred times the type. */
+static smelt_dtype mock_type;
+static void mock_unpack(const void *src, float *y, uint64_t n)
+{
+    const smelt_dtype_row *row = smelt_dtype_get(mock_type);
+    const uint8_t *p = src;
+    for (uint64_t i = 0; i < n; i++)
+        y[i] = (float)(p[i / row->elems * row->bytes + i % row->elems % row->bytes] + 1000 * (int)mock_type);
+}
+
+static void blocks_are_decoded_wherever_a_span_begins(void **state)
+{
+    (void)state;
+    static const smelt_dtype all[] = {SMELT_DT_Q4_0, SMELT_DT_Q8_0, SMELT_DT_MXFP4, SMELT_DT_Q4_K, SMELT_DT_F32, SMELT_DT_BF16};
+    uint64_t rng = 18;
+    for (int round = 0; round < ROUNDS; round++) {
+        smelt_arena arena = {0};
+        mock_type = all[below(&rng, sizeof all / sizeof *all)];
+        const smelt_dtype_row *row = smelt_dtype_get(mock_type);
+        const uint64_t rows = pick(&rng, 3), cols = row->elems * pick(&rng, 4);
+        const bool vector = below(&rng, 4) == 0;
+        source s = make(&arena, &rng, mock_type, vector ? (smelt_shape){1, {cols}} : (smelt_shape){2, {rows, cols}});
+        const uint64_t n = view_rows(s.view) * view_cols(s.view);
+        const smelt_view *v, *t;
+        float *want = malloc(n * sizeof *want), *turned = malloc(n * sizeof *want);
+        assert_true(want && turned);
+        mock_unpack(s.data, want, n);
+        assert_int_equal(view_decode(&arena, s.view, mock_unpack, &v, NULL), SMELT_OK);
+        assert_is(&rng, v, SMELT_DT_F32, *view_shape(s.view), (const uint8_t *)want);
+        if (!vector) {
+            for (uint64_t i = 0; i < n; i++)
+                turned[i % cols * rows + i / cols] = want[i];
+            assert_int_equal(view_transpose(&arena, v, &t, NULL), SMELT_OK);
+            assert_is(&rng, t, SMELT_DT_F32, (smelt_shape){2, {cols, rows}}, (const uint8_t *)turned);
+        }
+        assert_int_equal(view_decode(&arena, s.view, NULL, &v, NULL), SMELT_E_UNSUPPORTED);
+        free(want);
+        free(turned);
+        free(s.data);
+        arena_free(&arena);
+    }
+}
+
 /* By the format's definition: byte k of gpt-oss holds elements 2k (low nibble) and 2k+1 (high); GGUF's byte j holds elements j
  * (low) and j+16 (high), behind the scale. With element i being i % 16 in the first block and 15 - i % 16 in the second. */
 static void mxfp4_blocks_have_the_bytes_that_the_format_says(void **state)
@@ -266,7 +353,7 @@ static void mxfp4_comes_together_and_apart(void **state)
     uint64_t rng = 16;
     for (int round = 0; round < ROUNDS; round++) {
         smelt_arena arena = {0};
-        smelt_shape scales = {1 + (int)below(&rng, 3), {pick(&rng, 3), pick(&rng, 3), pick(&rng, 3)}}, blocks = scales,
+        smelt_shape scales = {1 + (int)below(&rng, 3), {pick(&rng, 3), pick(&rng, 3), pick(&rng, 12)}}, blocks = scales,
                     whole = scales;
         blocks.dim[blocks.n++] = 16;
         whole.dim[whole.n - 1] *= 32;
@@ -425,6 +512,8 @@ int main(void)
         cmocka_unit_test(blocks_of_rows_come_apart_and_together),
         cmocka_unit_test(rows_in_turn_come_apart_and_together),
         cmocka_unit_test(transposing_twice_is_nothing_and_once_swaps_the_last_two),
+        cmocka_unit_test(large_matrices_are_transposed_in_parts),
+        cmocka_unit_test(blocks_are_decoded_wherever_a_span_begins),
         cmocka_unit_test(mxfp4_blocks_have_the_bytes_that_the_format_says),
         cmocka_unit_test(mxfp4_comes_together_and_apart),
         cmocka_unit_test(only_all_slices_in_order_are_the_tensor_itself),
