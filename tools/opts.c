@@ -1,6 +1,7 @@
 #include "tools/opts.h"
 
 #include <errno.h>
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,6 +83,16 @@ static smelt_status parse_size(const opt *o, const char *text, void *to, smelt_e
     return parse_number(o, text, true, to, err);
 }
 
+static smelt_status parse_real(const opt *o, const char *text, void *to, smelt_err *err)
+{
+    char *end;
+    const double v = strtod(text, &end);
+    if (end == text || *end || !(v >= 0 && v <= DBL_MAX))
+        return smelt_fail(err, SMELT_E_USAGE, "%s: '%s' is no number from 0 on", o->name, text);
+    *(double *)to = v;
+    return SMELT_OK;
+}
+
 static smelt_status parse_list(const opt *o, const char *text, void *to, smelt_err *err)
 {
     opt_list *list = to;
@@ -91,7 +102,8 @@ static smelt_status parse_list(const opt *o, const char *text, void *to, smelt_e
 }
 
 static smelt_status (*const parsers[])(const opt *o, const char *text, void *to, smelt_err *err) = {
-    [OPT_FLAG] = parse_flag, [OPT_TEXT] = parse_text, [OPT_COUNT] = parse_count, [OPT_SIZE] = parse_size, [OPT_LIST] = parse_list,
+    [OPT_FLAG] = parse_flag, [OPT_TEXT] = parse_text, [OPT_COUNT] = parse_count,
+    [OPT_SIZE] = parse_size, [OPT_REAL] = parse_real, [OPT_LIST] = parse_list,
 };
 
 static const opt *find(const opt *table, const char *name, size_t len)

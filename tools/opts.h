@@ -9,6 +9,7 @@ typedef enum opt_kind {
     OPT_TEXT,  /* const char * */
     OPT_COUNT, /* uint64_t: a whole number */
     OPT_SIZE,  /* uint64_t: bytes, with K, M or G (thousands of thousands, as in split sizes) */
+    OPT_REAL,  /* double: at least 0 */
     OPT_LIST,  /* opt_list: may be given several times */
 } opt_kind;
 

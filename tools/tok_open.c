@@ -17,16 +17,17 @@ smelt_status tok_source_open(const char *path, tok_source *s, smelt_err *err)
     model_init(&s->model);
     smelt_ctx ctx;
     bool found = false;
-    smelt_tok_desc from_model, *desc = &s->files.desc;
+    smelt_tok_desc *desc = &s->files.desc;
     smelt_status st = ctx_init(&ctx, err);
     if (st == SMELT_OK) st = hf_tokenizer_read(&ctx, path, &s->files, &found, err);
     if (st == SMELT_OK && !found && path_is_dir(path))
         st = smelt_fail(err, SMELT_E_UNSUPPORTED,
                         "there is no tokenizer in it: none of tokenizer.json, tokenizer.model, qwen.tiktoken, vocab.json");
     if (st == SMELT_OK && !found) {
-        desc = &from_model;
+        desc = &s->from_model;
         st = open_model(&ctx, path, s, desc, err);
     }
+    s->desc = desc;
     if (st == SMELT_OK) st = tok_new(desc, &s->tok, err);
     if (st == SMELT_OK) st = tok_state_new(s->tok, &s->state, err);
     if (st != SMELT_OK && err && !err->where[0]) smelt_err_where(err, "%s", path);

@@ -8,6 +8,8 @@ typedef struct tok_source {
     hf_tokenizer files;
     smelt_model model;
     smelt_arena arena;
+    const smelt_tok_desc *desc; /* what the tokenizer was made from */
+    smelt_tok_desc from_model;
     smelt_tok *tok;
     smelt_tok_state *state;
 } tok_source;
