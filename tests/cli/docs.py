@@ -59,7 +59,7 @@ def main(argv):
             if kind != "sh":
                 continue
             done = subprocess.run(
-                ["sh", "-e"], input=script, cwd=tmp, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120
+                ["sh", "-e"], input=script, cwd=tmp, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=120
             )
             if done.returncode:
                 print(f"{page}:{line}: ends with {done.returncode}:\n{script}{done.stdout}")
