@@ -60,6 +60,13 @@ UNPACK_DECLARE(tq1_0);
 UNPACK_DECLARE(tq2_0);
 UNPACK_DECLARE(q1_0);
 UNPACK_DECLARE(q2_0);
+UNPACK_DECLARE(iq2_xxs);
+UNPACK_DECLARE(iq2_xs);
+UNPACK_DECLARE(iq2_s);
+UNPACK_DECLARE(iq3_xxs);
+UNPACK_DECLARE(iq3_s);
+UNPACK_DECLARE(iq1_s);
+UNPACK_DECLARE(iq1_m);
 
 /* The encoders of iq_grid.c's types. */
 smelt_pack_fn iq2_xxs_pack, iq2_xs_pack, iq2_s_pack, iq3_xxs_pack, iq3_s_pack, iq1_s_pack, iq1_m_pack;

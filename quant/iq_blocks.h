@@ -2,6 +2,7 @@
 #ifndef SMELT_QUANT_IQ_BLOCKS_H
 #define SMELT_QUANT_IQ_BLOCKS_H
 
+#include "base/bytes.h"
 #include "quant/blocks.h"
 
 typedef struct blk_iq2_xxs {
@@ -32,5 +33,14 @@ BLOCK_SIZE_IS(blk_iq3_xxs, IQ3_XXS);
 BLOCK_SIZE_IS(blk_iq3_s, IQ3_S);
 BLOCK_SIZE_IS(blk_iq1_s, IQ1_S);
 BLOCK_SIZE_IS(blk_iq1_m, IQ1_M);
+
+/* The float16 whose quarters lie in the scales. */
+static inline uint16_t iq1_m_scale(const blk_iq1_m *b)
+{
+    unsigned d = 0;
+    for (int k = 0; k < 4; k++)
+        d |= (unsigned)(load_le16(b->scales + 2 * k) >> 12) << (4 * k);
+    return (uint16_t)d;
+}
 
 #endif
