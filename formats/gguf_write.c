@@ -86,13 +86,18 @@ static smelt_status make_meta(const smelt_ctx *ctx, const smelt_model *model, co
         }
         SMELT_TRY(gguf_vocab_put(model, meta, err));
     }
-    if (!opts->quantized) return SMELT_OK;
-    /* llama-quantize sets these two anew, which moves them to the end. */
-    meta_remove(meta, "general.quantization_version");
-    meta_remove(meta, "general.file_type");
-    if (!meta_u32(meta, "general.quantization_version", QUANTIZATION_VERSION) ||
-        !meta_u32(meta, "general.file_type", (uint32_t)opts->file_type))
-        return smelt_oom(err);
+    if (opts->quantized) {
+        /* llama-quantize sets these two anew, which moves them to the end. */
+        meta_remove(meta, "general.quantization_version");
+        meta_remove(meta, "general.file_type");
+        if (!meta_u32(meta, "general.quantization_version", QUANTIZATION_VERSION) ||
+            !meta_u32(meta, "general.file_type", (uint32_t)opts->file_type))
+            return smelt_oom(err);
+    }
+    for (size_t i = 0; i < opts->n_keys; i++) {
+        meta_remove(meta, opts->keys[i].key);
+        if (!meta_set(meta, &opts->keys[i])) return smelt_oom(err);
+    }
     return SMELT_OK;
 }
 

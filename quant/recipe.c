@@ -10,23 +10,28 @@
 
 /* What the rules know a tensor as. */
 typedef enum tensor_class {
-    CLASS_OTHER, /* a matrix without a rule of its own */
-    CLASS_KEEP,  /* never quantised, whatever its shape */
-    CLASS_EMBD,
-    CLASS_OUTPUT,
-    CLASS_ATTN_V, /* also where it is a part of a fused matrix */
-    CLASS_ATTN_OUT,
-    CLASS_FFN_DOWN,
+#define SMELT_CLASS(name) CLASS_##name,
+#include "quant/recipe.def"
+#undef SMELT_CLASS
+    CLASS_COUNT,
+    CLASS_KEEP, /* never quantised, whatever its shape */
 } tensor_class;
 
 static const unsigned char classes[SMELT_R_COUNT] = {
-    [SMELT_R_TOKEN_EMBD] = CLASS_EMBD,         [SMELT_R_OUTPUT] = CLASS_OUTPUT,           [SMELT_R_ATTN_V] = CLASS_ATTN_V,
-    [SMELT_R_ATTN_QKV] = CLASS_ATTN_V,         [SMELT_R_ATTN_OUT] = CLASS_ATTN_OUT,       [SMELT_R_FFN_DOWN] = CLASS_FFN_DOWN,
-    [SMELT_R_ATTN_NORM] = CLASS_KEEP,          [SMELT_R_FFN_NORM] = CLASS_KEEP,           [SMELT_R_OUTPUT_NORM] = CLASS_KEEP,
-    [SMELT_R_ROPE_FREQS] = CLASS_KEEP,         [SMELT_R_POS_EMBD] = CLASS_KEEP,           [SMELT_R_ATTN_NORM_2] = CLASS_KEEP,
-    [SMELT_R_ATTN_POST_NORM] = CLASS_KEEP,     [SMELT_R_ATTN_Q_NORM] = CLASS_KEEP,        [SMELT_R_ATTN_K_NORM] = CLASS_KEEP,
-    [SMELT_R_ATTN_SINKS] = CLASS_KEEP,         [SMELT_R_FFN_GATE_INP] = CLASS_KEEP,       [SMELT_R_FFN_DOWN_EXPS] = CLASS_FFN_DOWN,
-    [SMELT_R_FFN_DOWN_SHEXP] = CLASS_FFN_DOWN, [SMELT_R_FFN_GATE_INP_SHEXP] = CLASS_KEEP,
+    [SMELT_R_TOKEN_EMBD] = CLASS_EMBD,        [SMELT_R_OUTPUT] = CLASS_OUTPUT,
+    [SMELT_R_ATTN_Q] = CLASS_ATTN_Q,          [SMELT_R_ATTN_K] = CLASS_ATTN_K,
+    [SMELT_R_ATTN_V] = CLASS_ATTN_V,          [SMELT_R_ATTN_QKV] = CLASS_ATTN_V, /* which it is a part of */
+    [SMELT_R_ATTN_OUT] = CLASS_ATTN_OUT,      [SMELT_R_FFN_GATE] = CLASS_FFN_GATE,
+    [SMELT_R_FFN_GATE_EXPS] = CLASS_FFN_GATE, [SMELT_R_FFN_GATE_SHEXP] = CLASS_FFN_GATE,
+    [SMELT_R_FFN_UP] = CLASS_FFN_UP,          [SMELT_R_FFN_UP_EXPS] = CLASS_FFN_UP,
+    [SMELT_R_FFN_UP_SHEXP] = CLASS_FFN_UP,    [SMELT_R_FFN_DOWN] = CLASS_FFN_DOWN,
+    [SMELT_R_FFN_DOWN_EXPS] = CLASS_FFN_DOWN, [SMELT_R_FFN_DOWN_SHEXP] = CLASS_FFN_DOWN,
+    [SMELT_R_ATTN_NORM] = CLASS_KEEP,         [SMELT_R_FFN_NORM] = CLASS_KEEP,
+    [SMELT_R_OUTPUT_NORM] = CLASS_KEEP,       [SMELT_R_ROPE_FREQS] = CLASS_KEEP,
+    [SMELT_R_POS_EMBD] = CLASS_KEEP,          [SMELT_R_ATTN_NORM_2] = CLASS_KEEP,
+    [SMELT_R_ATTN_POST_NORM] = CLASS_KEEP,    [SMELT_R_ATTN_Q_NORM] = CLASS_KEEP,
+    [SMELT_R_ATTN_K_NORM] = CLASS_KEEP,       [SMELT_R_ATTN_SINKS] = CLASS_KEEP,
+    [SMELT_R_FFN_GATE_INP] = CLASS_KEEP,      [SMELT_R_FFN_GATE_INP_SHEXP] = CLASS_KEEP,
 };
 
 typedef enum mix_id {
@@ -57,58 +62,67 @@ static const struct {
 #undef SMELT_ALIAS
 };
 
-typedef bool layers_fn(int layer, int n);
-static bool layers_ALL(int layer, int n) { return layer < n || n == 0; }
-static bool layers_FIRST_2(int layer, int n) { return layer < 2 && n > 0; }
-static bool layers_FIRST_4(int layer, int n) { return layer < 4 && n > 0; }
-static bool layers_EIGHTH(int layer, int n) { return layer < n / 8; }
-static bool layers_SIXTEENTH(int layer, int n) { return layer < n / 16; }
-static bool layers_MORE(int layer, int n) { return layer < n / 8 || layer >= 7 * n / 8 || (layer - n / 8) % 3 == 2; }
+/* What the rules ask about the model as a whole. */
+typedef struct overview {
+    bool falcon, is_70b, imatrix;
+    bool tied; /* the embedding serves as output matrix */
+    int layers, n_attn_v;
+    uint64_t gqa; /* query heads for each key head */
+    uint64_t experts;
+} overview;
 
-enum { GQA_ALWAYS = 0, GQA_GQA4 = 4 };
+typedef bool layers_fn(int i, int n, int k);
+#define SMELT_LAYERS(name, test) \
+    static bool layers_##name(int i, int n, int k) \
+    { \
+        (void)i, (void)n, (void)k; \
+        return test; \
+    }
+#include "quant/recipe.def"
+#undef SMELT_LAYERS
 
-static const struct {
-    mix_id mix;
+typedef bool condition_fn(const overview *o);
+#define SMELT_CONDITION(name, test) \
+    static bool condition_##name(const overview *o) { return test; }
+#include "quant/recipe.def"
+#undef SMELT_CONDITION
+
+enum { MIX_ANY = MIX_COUNT };
+
+typedef struct rule {
+    int mix;
     tensor_class kind;
     layers_fn *layers;
-    unsigned min_gqa;
-    smelt_dtype type;
-} rules[] = {
-#define SMELT_RULE(mix, kind, layers, condition, type) {MIX_##mix, CLASS_##kind, layers_##layers, GQA_##condition, SMELT_DT_##type},
+    condition_fn *condition;
+    smelt_dtype from, type; /* from SMELT_DT_COUNT: any */
+} rule;
+
+static const rule rules[] = {
+#define SMELT_RULE(mix, kind, layers, condition, type) SMELT_RAISE(mix, kind, layers, condition, COUNT, type)
+#define SMELT_RAISE(mix, kind, layers, condition, from, type) \
+    {MIX_##mix, CLASS_##kind, layers_##layers, condition_##condition, SMELT_DT_##from, SMELT_DT_##type},
 #include "quant/recipe.def"
+#undef SMELT_RAISE
 #undef SMELT_RULE
 };
 
 static const struct {
     const char *arch;
-    mix_id mix;
-    tensor_class kind;
-    layers_fn *layers;
-    smelt_dtype type;
-} family_rules[] = {
-#define SMELT_FAMILY_RULE(arch, mix, kind, layers, type) {#arch, MIX_##mix, CLASS_##kind, layers_##layers, SMELT_DT_##type},
-#include "quant/recipe.def"
-#undef SMELT_FAMILY_RULE
-};
-
-static const struct {
-    const char *arch;
-    smelt_dtype type;
-} family_heads[] = {
-#define SMELT_FAMILY_HEAD(arch, type) {#arch, SMELT_DT_##type},
-#include "quant/recipe.def"
-#undef SMELT_FAMILY_HEAD
-};
-
-static const struct {
-    const char *arch;
     int layers;
-    tensor_class kind;
-    smelt_dtype from, to;
-} raises[] = {
-#define SMELT_RAISE(arch, layers, kind, from, to) {#arch, layers, CLASS_##kind, SMELT_DT_##from, SMELT_DT_##to},
+    bool shared;
+} models_70b[] = {
+#define SMELT_70B(arch, layers, shared) {#arch, layers, shared},
 #include "quant/recipe.def"
-#undef SMELT_RAISE
+#undef SMELT_70B
+};
+
+static const struct {
+    int mix;
+    smelt_dtype type;
+} needs_imatrix[] = {
+#define SMELT_NEEDS_IMATRIX(mix, type) {MIX_##mix, SMELT_DT_##type},
+#include "quant/recipe.def"
+#undef SMELT_NEEDS_IMATRIX
 };
 
 static const struct {
@@ -171,11 +185,10 @@ static smelt_status find_mix(const char *name, mix_id *out, smelt_err *err)
 
 /* A tensor as the rules see it. */
 typedef struct known {
-    smelt_role role;
     tensor_class kind;
     int layer;
     bool weight; /* a weight, as far as its name says */
-    bool matrix;
+    bool matrix, stacked;
     uint64_t cols;
 } known;
 
@@ -185,42 +198,53 @@ static known know(const smelt_tensor *t)
     smelt_part part = (smelt_part)t->part;
     int layer = t->layer;
     if (role == SMELT_R_NONE) role_parse(t->name, &role, &part, &layer);
-    return (known){.role = role,
-                   .kind = (tensor_class)classes[role],
+    return (known){.kind = (tensor_class)classes[role],
                    .layer = layer,
                    .weight = part == SMELT_PART_WEIGHT,
                    .matrix = t->shape.n >= 2,
+                   .stacked = t->shape.n > 2 && t->shape.dim[t->shape.n - 3] > 1,
                    .cols = t->shape.n ? t->shape.dim[t->shape.n - 1] : 1};
 }
 
-/* What the rules ask about the model as a whole. */
-typedef struct overview {
-    const smelt_arch *arch; /* NULL: unknown */
-    int layers;
-    uint64_t gqa; /* query heads for each key head */
-    bool tied;    /* the embedding serves as output matrix */
-} overview;
-
-static overview look(const smelt_model *m)
+/* How many heads share keys, if the configuration does not say it. */
+static uint64_t gqa_of_shapes(const smelt_model *m)
 {
     uint64_t q = 0, k = 0;
-    overview o = {.arch = m->arch, .tied = true};
     for (size_t i = 0; i < m->n_tensors; i++) {
-        const smelt_tensor *t = &m->tensors[i];
-        const known n = know(t);
+        const tensor_class kind = know(&m->tensors[i]).kind;
+        const smelt_shape *s = &m->tensors[i].shape;
+        if (kind == CLASS_ATTN_Q && s->n >= 2) q = s->dim[0];
+        if (kind == CLASS_ATTN_K && s->n >= 2) k = s->dim[0];
+    }
+    return k ? q / k : 1;
+}
+
+static overview look(const smelt_model *m, bool imatrix)
+{
+    overview o = {.tied = true, .imatrix = imatrix, .layers = (int)hp_u64(&m->hp, SMELT_HP_LAYERS)};
+    for (size_t i = 0; i < m->n_tensors; i++) {
+        const known n = know(&m->tensors[i]);
         if (n.layer >= o.layers) o.layers = n.layer + 1;
         if (n.kind == CLASS_OUTPUT && n.weight) o.tied = false;
-        if (n.role == SMELT_R_ATTN_Q && n.matrix) q = t->shape.dim[0];
-        if (n.role == SMELT_R_ATTN_K && n.matrix) k = t->shape.dim[0];
+        o.n_attn_v += n.kind == CLASS_ATTN_V && n.weight;
+        if (n.stacked) o.experts = m->tensors[i].shape.dim[m->tensors[i].shape.n - 3];
     }
-    /* Where they are one matrix, the configuration says it. */
-    if (!k && m->arch) {
-        q = hp_u64(&m->hp, SMELT_HP_HEADS);
-        k = hp_u64(&m->hp, SMELT_HP_KV_HEADS);
-    }
-    o.gqa = k ? q / k : 1;
+    if (m->hp.set[SMELT_HP_EXPERTS]) o.experts = hp_u64(&m->hp, SMELT_HP_EXPERTS);
+    const uint64_t heads = hp_u64(&m->hp, SMELT_HP_HEADS), kv_heads = hp_u64(&m->hp, SMELT_HP_KV_HEADS);
+    o.gqa = kv_heads ? heads / kv_heads : m->hp.set[SMELT_HP_KV_HEADS] ? 0 : gqa_of_shapes(m);
+    smelt_str said = {0};
+    meta_get_str(&m->meta, "general.architecture", &said);
+    if (m->arch) said = (smelt_str){m->arch->name, strlen(m->arch->name)};
+    o.falcon = str_eq(said, "falcon");
+    for (size_t i = 0; i < sizeof models_70b / sizeof *models_70b; i++)
+        o.is_70b |= str_eq(said, models_70b[i].arch) && o.layers == models_70b[i].layers && (!models_70b[i].shared || o.gqa > 1);
     return o;
 }
+
+/* Where tensors stand among those of their class that the rules were asked about. */
+typedef struct places {
+    int next[CLASS_COUNT];
+} places;
 
 static bool fits(smelt_dtype type, uint64_t cols) { return cols % smelt_dtype_get(type)->elems == 0; }
 
@@ -235,27 +259,24 @@ static smelt_dtype fit(smelt_dtype type, uint64_t cols)
     return fits(type, cols) ? type : SMELT_DT_F16;
 }
 
-static smelt_dtype mixed(mix_id id, const overview *model, const known *n)
+static bool applies(const rule *r, const overview *o, const known *n, tensor_class kind, int place, smelt_dtype type)
 {
-    smelt_dtype type = mixes[id].type;
-    const char *arch = model->arch ? model->arch->name : "";
-    if (n->kind == CLASS_OUTPUT || (n->kind == CLASS_EMBD && model->tied)) {
-        for (size_t i = 0; i < sizeof family_heads / sizeof *family_heads; i++)
-            if (strcmp(family_heads[i].arch, arch) == 0) return family_heads[i].type;
-        return fits(type, n->cols) ? mixes[id].head : SMELT_DT_Q8_0;
-    }
+    if (r->kind != kind && r->kind != CLASS_EVERY && (r->kind != CLASS_FLAT || n->stacked)) return false;
+    if (r->from != SMELT_DT_COUNT && r->from != type) return false;
+    const bool of_layer = kind != CLASS_ATTN_V && o->experts > 1;
+    return r->condition(o) && r->layers(of_layer ? n->layer : place, kind == CLASS_ATTN_V ? o->n_attn_v : o->layers, place);
+}
+
+/* The type that the mix's rules give. */
+static smelt_dtype mixed(mix_id id, const overview *o, const known *n, places *p)
+{
+    const bool head = n->kind == CLASS_OUTPUT || (n->kind == CLASS_EMBD && o->tied);
+    const tensor_class kind = head ? CLASS_OUTPUT : n->kind;
+    const int place = p->next[kind]++;
+    smelt_dtype type = !head ? mixes[id].type : fits(mixes[id].type, n->cols) ? mixes[id].head : SMELT_DT_Q8_0;
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
-        if (rules[i].mix == id && rules[i].kind == n->kind && rules[i].layers(n->layer, model->layers) &&
-            model->gqa >= rules[i].min_gqa)
+        if ((rules[i].mix == (int)id || rules[i].mix == MIX_ANY) && applies(&rules[i], o, n, kind, place, type))
             type = rules[i].type;
-    for (size_t i = 0; i < sizeof family_rules / sizeof *family_rules; i++)
-        if (family_rules[i].mix == id && family_rules[i].kind == n->kind && family_rules[i].layers(n->layer, model->layers) &&
-            strcmp(family_rules[i].arch, arch) == 0)
-            type = family_rules[i].type;
-    for (size_t i = 0; model->gqa > 1 && i < sizeof raises / sizeof *raises; i++)
-        if (raises[i].kind == n->kind && raises[i].from == type && raises[i].layers == model->layers &&
-            strcmp(raises[i].arch, arch) == 0)
-            return raises[i].to;
     return type;
 }
 
@@ -324,7 +345,7 @@ static smelt_choice kept(const smelt_model *out, const smelt_tensor *t)
 }
 
 static smelt_status choose(const smelt_model *out, const smelt_recipe_opts *opts, mix_id id, const overview *model,
-                           const patterns *p, const smelt_tensor *t, smelt_choice *choice, smelt_err *err)
+                           const patterns *p, places *seen, const smelt_tensor *t, smelt_choice *choice, smelt_err *err)
 {
     const known n = know(t);
     size_t match = p->n;
@@ -356,7 +377,7 @@ static smelt_status choose(const smelt_model *out, const smelt_recipe_opts *opts
             type = opts->output_type;
             why = "--output-tensor-type";
         } else {
-            type = mixed(id, model, &n);
+            type = mixed(id, model, &n, seen);
         }
     }
     *choice = chosen(type, fit(type, n.cols), why);
@@ -370,13 +391,14 @@ smelt_status recipe_quantize(const smelt_ctx *ctx, const smelt_model *out, const
     mix_id id = MIX_F32;
     SMELT_TRY(find_mix(opts->mix, &id, err));
     *file_type = mixes[id].file_type;
-    const overview model = look(out);
+    const overview model = look(out, opts->imatrix);
+    places seen = {0};
     smelt_arena arena = {0};
     patterns p = {0};
     smelt_status st = patterns_compile(&arena, opts, &p, err);
     for (size_t i = 0; st == SMELT_OK && i < out->n_tensors; i++) {
         const smelt_tensor *t = &out->tensors[i];
-        st = choose(out, opts, id, &model, &p, t, &choices[i], err);
+        st = choose(out, opts, id, &model, &p, &seen, t, &choices[i], err);
         if (st == SMELT_OK && !opts->allow_requantize && choices[i].given != t->dtype &&
             smelt_dtype_get(t->dtype)->kind == SMELT_KIND_BLOCK)
             st = smelt_fail(err, SMELT_E_UNSUPPORTED,
@@ -389,8 +411,36 @@ smelt_status recipe_quantize(const smelt_ctx *ctx, const smelt_model *out, const
     return st;
 }
 
-/* llama.cpp's LLAMA_FTYPE_MOSTLY_MXFP4_MOE: experts in MXFP4. */
-enum { MXFP4_FILE_TYPE = 38 };
+static bool needs(const smelt_ctx *ctx, mix_id id, const smelt_tensor *t, smelt_dtype type)
+{
+    const tensor_class kind = know(t).kind;
+    bool advised = ctx->codec[type].weights == SMELT_WEIGHTS_ADVISED;
+    for (size_t i = 0; i < sizeof needs_imatrix / sizeof *needs_imatrix; i++)
+        advised |= needs_imatrix[i].mix == (int)id && needs_imatrix[i].type == type;
+    return ctx->codec[type].weights == SMELT_WEIGHTS_REQUIRED || (advised && kind != CLASS_EMBD && kind != CLASS_OUTPUT);
+}
+
+smelt_status recipe_check_importance(const smelt_ctx *ctx, const smelt_model *out, const smelt_recipe_opts *opts,
+                                     const smelt_choice *choices, const smelt_importance *const *importance, smelt_err *err)
+{
+    enum { SHOW = 20 };
+    mix_id id = MIX_F32;
+    size_t bad = 0;
+    smelt_err list = {0};
+    SMELT_TRY(find_mix(opts->mix, &id, err));
+    for (size_t i = 0; i < out->n_tensors; i++) {
+        const smelt_tensor *t = &out->tensors[i];
+        if (choices[i].given == t->dtype || importance[i] || !needs(ctx, id, t, choices[i].given)) continue;
+        if (bad++ < SHOW) smelt_err_add(&list, "  %s: %s", t->name, smelt_dtype_get(choices[i].given)->name);
+    }
+    if (!bad) return SMELT_OK;
+    return smelt_fail(err, SMELT_E_UNSUPPORTED, "%s for %zu tensors, whose types are useless without%s; %s:\n%s",
+                      opts->imatrix ? "the importance matrix has nothing" : "there is no importance matrix", bad,
+                      bad > SHOW ? " (first ones shown)" : "",
+                      opts->imatrix ? "calibrate so that it reaches them, or give them other types with --tensor-type"
+                                    : "make one with llama-imatrix and give it with --imatrix",
+                      list.text);
+}
 
 /* The types that convert offers. */
 static const mix_id offered[] = {MIX_F32, MIX_F16, MIX_BF16, MIX_Q8_0};
@@ -497,6 +547,7 @@ smelt_status recipe_convert(const smelt_ctx *ctx, const smelt_format *target, co
         four_bits |= choices[i].given == SMELT_DT_MXFP4;
     }
     *file_type = automatic && out->meta_complete ? -1 : mixes[id].file_type;
-    if (four_bits && *file_type >= 0 && smelt_dtype_get(mixes[id].type)->kind != SMELT_KIND_BLOCK) *file_type = MXFP4_FILE_TYPE;
+    if (four_bits && *file_type >= 0 && smelt_dtype_get(mixes[id].type)->kind != SMELT_KIND_BLOCK)
+        *file_type = mixes[MIX_MXFP4_MOE].file_type;
     return SMELT_OK;
 }

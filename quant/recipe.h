@@ -18,6 +18,7 @@ typedef struct smelt_recipe_opts {
     bool leave_output;
     bool pure;
     bool allow_requantize; /* quantised sources are E_UNSUPPORTED without it */
+    bool imatrix;          /* there is an importance matrix, which some rules ask */
 } smelt_recipe_opts;
 
 typedef struct smelt_choice {
@@ -30,6 +31,9 @@ typedef struct smelt_choice {
  * general.file_type. E_USAGE for an unknown mix (naming the nearest) or an unreadable regex. */
 smelt_status recipe_quantize(const smelt_ctx *ctx, const smelt_model *out, const smelt_recipe_opts *opts, smelt_choice *choices,
                              int *file_type, smelt_err *err);
+/* E_UNSUPPORTED, naming them, if tensors get types that are useless without an importance matrix and importance[i] is NULL. */
+smelt_status recipe_check_importance(const smelt_ctx *ctx, const smelt_model *out, const smelt_recipe_opts *opts,
+                                     const smelt_choice *choices, const smelt_importance *const *importance, smelt_err *err);
 /* `type` is auto, f32, f16, bf16 or q8_0. For a target with block types (GGUF), the rules of llama.cpp's converter; a GGUF
  * source keeps its types under auto, and then *file_type is -1. Other targets keep every type under auto, except that what a
  * GGUF source brings along becomes what a checkpoint has: block types float, vectors the matrices' type where that is exact. */

@@ -135,6 +135,7 @@ SMELT_API void smelt_cache_free(smelt_cache *cache);
 typedef struct smelt_convert_opts {
     const char *type;      /* smelt_convert: auto, f32, f16, bf16, q8_0; smelt_quantize: a mix such as Q4_0, required */
     int threads;           /* 0: one a processor */
+    const char *imatrix;   /* smelt_quantize: importance matrix of llama-imatrix, imatrix.gguf or .dat; NULL: none */
     bool resume;           /* go on with what an interrupted run left */
     bool allow_requantize; /* smelt_quantize: accept quantised sources */
     uint64_t split_bytes, split_tensors; /* start a new file beyond this size or count; 0: do not */

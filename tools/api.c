@@ -4,7 +4,7 @@
 #include "arch/arch.h"
 #include "convert/stream.h"
 #include "engine/engine.h"
-#include "quant/recipe.h"
+#include "quant/imatrix.h"
 #include "tools/compose.h"
 
 smelt_status smelt_model_open(const char *path, smelt_model **out, smelt_err *err)
@@ -98,18 +98,28 @@ static bool forward(void *user, const smelt_progress *p)
     return u->call(u->user, p->done, p->total);
 }
 
-static smelt_status choose(const smelt_ctx *ctx, smelt_plan *plan, bool quantize, const smelt_convert_opts *o,
+static smelt_status choose(const smelt_ctx *ctx, smelt_plan *plan, bool quantize, const smelt_convert_opts *o, smelt_imatrix *im,
                            smelt_write_opts *write, smelt_err *err)
 {
     if (quantize) SMELT_TRY(plan_sort(plan, err));
+    if (quantize && o->imatrix) SMELT_TRY(imatrix_open(ctx, &(smelt_imatrix_opts){.path = o->imatrix}, im, err));
     smelt_choice *choices = arena_calloc(&plan->out.arena, plan->out.n_tensors, sizeof *choices);
     if (!choices) return smelt_oom(err);
-    smelt_recipe_opts recipe = {
-        .mix = o->type, .output_type = SMELT_DT_COUNT, .embedding_type = SMELT_DT_COUNT, .allow_requantize = o->allow_requantize};
+    smelt_recipe_opts recipe = {.mix = o->type,
+                                .output_type = SMELT_DT_COUNT,
+                                .embedding_type = SMELT_DT_COUNT,
+                                .allow_requantize = o->allow_requantize,
+                                .imatrix = im->n};
+    write->keys = im->keys;
+    write->n_keys = im->n_keys;
     write->quantized = quantize;
     SMELT_TRY(quantize
                   ? recipe_quantize(ctx, &plan->out, &recipe, choices, &write->file_type, err)
                   : recipe_convert(ctx, plan->format, &plan->out, o->type ? o->type : "auto", choices, &write->file_type, err));
+    if (quantize) {
+        SMELT_TRY(imatrix_match(ctx, im, &plan->out, choices, plan->importance, err));
+        SMELT_TRY(recipe_check_importance(ctx, &plan->out, &recipe, choices, plan->importance, err));
+    }
     for (size_t i = 0; i < plan->out.n_tensors; i++)
         plan->types[i] = choices[i].given;
     return SMELT_OK;
@@ -132,18 +142,20 @@ static smelt_status run(const char *src, const char *dst, bool quantize, const s
     SMELT_TRY(format_for_target(&ctx, dst, NULL, &format, err));
     smelt_model model;
     smelt_plan plan = {0};
+    smelt_imatrix imatrix = {0};
     smelt_write_opts write = {.split_bytes = o->split_bytes, .split_tensors = o->split_tensors, .file_type = -1};
     smelt_stream_opts stream = {.resume = o->resume, .stage = quantize ? "quantize" : "convert"};
     smelt_stream_stats stats;
     smelt_status st = source_open(&ctx, src, &model, err);
     if (st == SMELT_OK) {
         st = plan_open(&ctx, &model, format, dst, &plan, err);
-        if (st == SMELT_OK) st = choose(&ctx, &plan, quantize, o, &write, err);
+        if (st == SMELT_OK) st = choose(&ctx, &plan, quantize, o, &imatrix, &write, err);
         if (st == SMELT_OK) st = plan_layout(&ctx, &plan, &write, err);
         if (st == SMELT_OK) st = stream_run(&ctx, &plan, &stream, &stats, err);
         plan_free(&plan);
     }
     model_free(&model);
+    imatrix_free(&imatrix);
     return st;
 }
 

@@ -1,21 +1,29 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "quant/imatrix.h"
 #include "tools/run.h"
 
 extern const command cmd_quantize;
 
 typedef struct quantize_opts {
     run_opts run;
-    opt_list tensor_type;
+    opt_list tensor_type, include, exclude;
+    const char *imatrix;
     const char *output_type, *embedding_type;
     bool leave_output, pure, allow_requantize;
-    const char *mix; /* the operand TYPE */
+    const char *mix;       /* the operand TYPE */
+    smelt_imatrix *loaded; /* empty without --imatrix; lives as long as the plan that borrows from it */
 } quantize_opts;
 
 static const opt options[] = {
     {"--tensor-type", OPT_LIST, "REGEX=TYPE", "type of the tensors whose names match; may be repeated, the first match wins",
      offsetof(quantize_opts, tensor_type)},
+    {"--imatrix", OPT_TEXT, "FILE", "importance matrix of llama-imatrix, imatrix.gguf or .dat", offsetof(quantize_opts, imatrix)},
+    {"--include-weights", OPT_LIST, "NAME", "use the matrix only for tensors with this in their names; may be repeated",
+     offsetof(quantize_opts, include)},
+    {"--exclude-weights", OPT_LIST, "NAME", "do not use it for tensors with this in their names; may be repeated",
+     offsetof(quantize_opts, exclude)},
     {"--output-tensor-type", OPT_TEXT, "TYPE", "type of the output matrix", offsetof(quantize_opts, output_type)},
     {"--token-embedding-type", OPT_TEXT, "TYPE", "type of the token embedding", offsetof(quantize_opts, embedding_type)},
     {"--leave-output-tensor", OPT_FLAG, NULL, "do not quantise the output matrix", offsetof(quantize_opts, leave_output)},
@@ -41,11 +49,30 @@ static smelt_status parse_override(const char *text, smelt_arena *arena, smelt_o
     return parse_type("--tensor-type", eq + 1, &out->type, err);
 }
 
+static smelt_status open_imatrix(const smelt_ctx *ctx, const quantize_opts *o, smelt_write_opts *write, smelt_err *err)
+{
+    if (!o->imatrix && (o->include.n || o->exclude.n))
+        return smelt_fail(err, SMELT_E_USAGE, "--include-weights and --exclude-weights say which part of an --imatrix to use");
+    if (!o->imatrix) return SMELT_OK;
+    const smelt_imatrix_opts opts = {
+        .path = o->imatrix,
+        .include = o->include.item,
+        .n_include = o->include.n,
+        .exclude = o->exclude.item,
+        .n_exclude = o->exclude.n,
+    };
+    SMELT_TRY(imatrix_open(ctx, &opts, o->loaded, err));
+    write->keys = o->loaded->keys;
+    write->n_keys = o->loaded->n_keys;
+    return SMELT_OK;
+}
+
 static smelt_status choose(const smelt_ctx *ctx, const void *opts, smelt_plan *plan, smelt_choice *choices, smelt_write_opts *write,
                            smelt_err *err)
 {
     const quantize_opts *o = opts;
     SMELT_TRY(plan_sort(plan, err));
+    SMELT_TRY(open_imatrix(ctx, o, write, err));
     smelt_override *overrides = arena_calloc(&plan->out.arena, o->tensor_type.n, sizeof *overrides);
     if (!overrides) return smelt_oom(err);
     for (size_t i = 0; i < o->tensor_type.n; i++)
@@ -59,18 +86,23 @@ static smelt_status choose(const smelt_ctx *ctx, const void *opts, smelt_plan *p
         .leave_output = o->leave_output,
         .pure = o->pure,
         .allow_requantize = o->allow_requantize,
+        .imatrix = o->loaded->n,
     };
     if (o->output_type) SMELT_TRY(parse_type("--output-tensor-type", o->output_type, &recipe.output_type, err));
     if (o->embedding_type) SMELT_TRY(parse_type("--token-embedding-type", o->embedding_type, &recipe.embedding_type, err));
     write->quantized = true;
-    return recipe_quantize(ctx, &plan->out, &recipe, choices, &write->file_type, err);
+    SMELT_TRY(recipe_quantize(ctx, &plan->out, &recipe, choices, &write->file_type, err));
+    SMELT_TRY(imatrix_match(ctx, o->loaded, &plan->out, choices, plan->importance, err));
+    return recipe_check_importance(ctx, &plan->out, &recipe, choices, plan->importance, err);
 }
 
 static smelt_status run(const void *opts, const char *const *operand, int n, smelt_err *err)
 {
     (void)n;
     quantize_opts o = *(const quantize_opts *)opts;
+    smelt_imatrix imatrix = {0};
     o.mix = operand[2];
+    o.loaded = &imatrix;
     const conversion c = {.command = &cmd_quantize,
                           .src = operand[0],
                           .dst = operand[1],
@@ -79,7 +111,9 @@ static smelt_status run(const void *opts, const char *const *operand, int n, sme
                           .opts = &o,
                           .run = &o.run,
                           .choose = choose};
-    return run_conversion(&c, err);
+    smelt_status st = run_conversion(&c, err);
+    imatrix_free(&imatrix);
+    return st;
 }
 
 const command cmd_quantize = {

@@ -12,9 +12,11 @@ smelt_status plan_open(const smelt_ctx *ctx, smelt_model *src, const smelt_forma
     plan->out.arch = src->arch;
     plan->out.hp = src->hp;
     plan->out.meta_complete = src->meta_complete;
+    plan->out.meta = src->meta;
     SMELT_TRY(format->project(ctx, src, &plan->out, err));
     plan->types = arena_calloc(&plan->out.arena, plan->out.n_tensors, sizeof *plan->types);
-    if (!plan->types) return smelt_oom(err);
+    plan->importance = arena_calloc(&plan->out.arena, plan->out.n_tensors, sizeof *plan->importance);
+    if (!plan->types || !plan->importance) return smelt_oom(err);
     for (size_t i = 0; i < plan->out.n_tensors; i++)
         plan->types[i] = plan->out.tensors[i].dtype;
     return SMELT_OK;
@@ -36,13 +38,13 @@ smelt_status plan_sort(smelt_plan *plan, smelt_err *err)
 }
 
 /* Why a tensor cannot be stored as a type; NULL if it can. */
-static const char *obstacle(const smelt_ctx *ctx, const smelt_format *format, smelt_dtype from, smelt_dtype to)
+static const char *obstacle(const smelt_ctx *ctx, const smelt_format *format, smelt_dtype from, smelt_dtype to, bool weighted)
 {
     if (!format->can_store(to)) return "the target format has no such type";
     if (from == to) return NULL;
     if (!ctx->codec[from].unpack) return "its type cannot be decoded";
     if (!ctx->codec[to].pack) return "its type cannot be encoded";
-    if (ctx->codec[to].weights == SMELT_WEIGHTS_REQUIRED) return "its type needs an importance matrix";
+    if (ctx->codec[to].weights == SMELT_WEIGHTS_REQUIRED && !weighted) return "its type needs an importance matrix";
     return NULL;
 }
 
@@ -53,7 +55,7 @@ smelt_status plan_layout(const smelt_ctx *ctx, smelt_plan *plan, const smelt_wri
     smelt_err list = {0};
     for (size_t i = 0; i < plan->out.n_tensors; i++) {
         const smelt_tensor *t = &plan->out.tensors[i];
-        const char *why = obstacle(ctx, plan->format, t->dtype, plan->types[i]);
+        const char *why = obstacle(ctx, plan->format, t->dtype, plan->types[i], plan->importance[i]);
         if (why && bad++ < SHOW)
             smelt_err_add(&list, "  %s: %s to %s: %s", t->name, smelt_dtype_get(t->dtype)->name,
                           smelt_dtype_get(plan->types[i])->name, why);
@@ -61,7 +63,10 @@ smelt_status plan_layout(const smelt_ctx *ctx, smelt_plan *plan, const smelt_wri
     if (bad)
         return smelt_fail(err, SMELT_E_UNSUPPORTED, "%zu tensors cannot be stored as %s%s; choose another --type:\n%s", bad,
                           plan->format->title, bad > SHOW ? " (first ones shown)" : "", list.text);
-    return plan->format->layout(ctx, plan->src, &plan->out, plan->types, plan->target, opts, &plan->layout, err);
+    SMELT_TRY(plan->format->layout(ctx, plan->src, &plan->out, plan->types, plan->target, opts, &plan->layout, err));
+    for (size_t i = 0; i < plan->layout.n_tensors; i++)
+        plan->layout.tensors[i].importance = plan->importance[plan->layout.tensors[i].src - plan->out.tensors];
+    return SMELT_OK;
 }
 
 void plan_free(smelt_plan *plan)

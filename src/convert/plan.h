@@ -5,13 +5,14 @@
 #include "ir/format.h"
 
 /* A conversion in its stages: `out` is the target format's projection of `src`; the caller chooses types[i] for
- * out.tensors[i] (initially the source's), then plan_layout fixes every size and offset. */
+ * out.tensors[i] (initially the source's) and may set importance[i], then plan_layout fixes every size and offset. */
 typedef struct smelt_plan {
     const smelt_format *format;
     const char *target;
     smelt_model *src; /* BORROWED */
     smelt_model out;
     smelt_dtype *types;
+    const smelt_importance **importance; /* NULL where there is none */
     smelt_layout layout;
 } smelt_plan;
 

@@ -18,6 +18,9 @@ typedef struct unit {
     uint64_t first, count; /* elements */
 } unit;
 
+/* Where rows have weights, encoders see whole rows. */
+static bool weighted(const smelt_out_tensor *o) { return o->importance && o->dtype != o->src->dtype; }
+
 typedef struct job {
     const smelt_ctx *ctx;
     const smelt_layout *layout;
@@ -30,6 +33,7 @@ typedef struct job {
     digest *digests;              /* [layout->n_tensors], or NULL */
     uint64_t total_in, done_in;
     uint64_t raw_max, out_max; /* bytes of the largest unit in the source and in the target */
+    uint64_t cols_max;         /* of weighted rows */
     smelt_err *err;            /* written under the lock, first one wins */
     int failed;
 } job;
@@ -46,7 +50,10 @@ typedef struct worker {
     smelt_arena arena;
     uint8_t *raw; /* one unit as the source has it */
     uint8_t *out; /* one unit as the target has it */
-    float *f32;   /* CHUNK */
+    float *f32;   /* CHUNK, or a weighted row */
+    float *weights;
+    const smelt_importance *of; /* whose weights those are, and of which matrix */
+    uint64_t matrix;
 } worker;
 
 static uint64_t elems_of(const smelt_tensor *t) { return view_rows(t->view) * view_cols(t->view); }
@@ -58,12 +65,19 @@ static uint64_t out_bytes(const smelt_out_tensor *o, uint64_t elems)
     return bytes;
 }
 
+static uint64_t unit_elems(const smelt_out_tensor *o)
+{
+    const uint64_t cols = view_cols(o->src->view);
+    if (!weighted(o)) return UNIT_ELEMS;
+    return cols < UNIT_ELEMS ? UNIT_ELEMS / cols * cols : cols;
+}
+
 static smelt_status make_units(job *j, smelt_arena *arena, smelt_err *err)
 {
     const smelt_layout *l = j->layout;
     size_t count = 0;
     for (size_t i = 0; i < l->n_tensors; i++)
-        count += (size_t)(elems_of(l->tensors[i].src) / UNIT_ELEMS + 1);
+        count += (size_t)(elems_of(l->tensors[i].src) / unit_elems(&l->tensors[i]) + 1);
     j->units = arena_calloc(arena, count, sizeof *j->units);
     j->done = arena_calloc(arena, count, sizeof *j->done);
     j->results = j->opts->results;
@@ -71,10 +85,11 @@ static smelt_status make_units(job *j, smelt_arena *arena, smelt_err *err)
     if (!j->units || !j->done || !j->results) return smelt_oom(err);
     for (size_t i = 0; i < l->n_tensors; i++) {
         const smelt_tensor *t = l->tensors[i].src;
-        uint64_t left = elems_of(t);
+        uint64_t left = elems_of(t), most = unit_elems(&l->tensors[i]);
+        if (weighted(&l->tensors[i]) && view_cols(t->view) > j->cols_max) j->cols_max = view_cols(t->view);
         j->total_in += view_bytes_total(t->view);
         for (uint64_t at = 0; left;) {
-            uint64_t take = left < UNIT_ELEMS ? left : UNIT_ELEMS;
+            uint64_t take = left < most ? left : most;
             uint64_t raw = view_col_bytes(t->view, take), out = out_bytes(&l->tensors[i], take);
             if (raw > j->raw_max) j->raw_max = raw;
             if (out > j->out_max) j->out_max = out;
@@ -92,8 +107,9 @@ static bool worker_start(const job *j, worker *w)
     *w = (worker){0};
     w->raw = arena_calloc(&w->arena, j->raw_max, 1);
     w->out = arena_calloc(&w->arena, j->out_max, 1);
-    w->f32 = arena_calloc(&w->arena, CHUNK, sizeof *w->f32);
-    return w->raw && w->out && w->f32;
+    w->f32 = arena_calloc(&w->arena, j->cols_max > CHUNK ? j->cols_max : CHUNK, sizeof *w->f32);
+    w->weights = arena_calloc(&w->arena, j->cols_max, sizeof *w->weights);
+    return w->raw && w->out && w->f32 && w->weights;
 }
 
 /* The unit's bytes as the source has them: in the mapping, or gathered into the worker's buffer. */
@@ -117,6 +133,20 @@ static smelt_status too_large(const smelt_tensor *t, smelt_dtype type, const flo
     for (uint64_t i = 1; i < smelt_dtype_get(type)->elems; i++)
         if (fabsf(x[i]) > fabsf(x[most])) most = i;
     return finite_fail_large(t, first + most, x[most], type, err);
+}
+
+/* Elements to encode at once from `first` on: of weighted tensors, whole rows of one matrix, whose weights are made ready. */
+static uint64_t chunk_elems(const smelt_out_tensor *o, uint64_t first, uint64_t left, worker *w)
+{
+    if (!weighted(o)) return left < CHUNK ? left : CHUNK;
+    const smelt_importance *im = o->importance;
+    const uint64_t cols = im->cols, rows = view_rows(o->src->view) / im->matrices, row = first / cols;
+    if (w->of != im || w->matrix != row / rows) importance_row(im, row / rows, w->weights);
+    w->of = im;
+    w->matrix = row / rows;
+    uint64_t n = cols < CHUNK ? CHUNK / cols : 1, rest = rows - row % rows;
+    if (n > rest) n = rest;
+    return n * cols < left ? n * cols : left;
 }
 
 /* Elements [first, first + n) of a tensor, which lie at `src`, as float32: *x is there or in the worker's buffer. Values that are
@@ -147,12 +177,15 @@ static smelt_status encode(const job *j, const smelt_out_tensor *o, const unit *
 {
     const smelt_codec_fns *to = &j->ctx->codec[o->dtype];
     const uint8_t *raw = raw_unit(o->src, u->first, u->count, w);
-    for (uint64_t at = 0; at < u->count; at += CHUNK) {
-        const uint64_t n = u->count - at < CHUNK ? u->count - at : CHUNK;
+    for (uint64_t at = 0, n; at < u->count; at += n) {
+        n = chunk_elems(o, u->first + at, u->count - at, w);
         const float *x;
         SMELT_TRY(decode(j, o, raw + view_col_bytes(o->src->view, at), u->first + at, n, w, &x, replaced, err));
         void *dst = w->out + out_bytes(o, at);
-        to->pack(x, dst, 1, n, NULL);
+        if (weighted(o))
+            to->pack(x, dst, n / o->importance->cols, o->importance->cols, w->weights);
+        else
+            to->pack(x, dst, 1, n, NULL);
         if (to->validate) {
             const uint32_t elems = smelt_dtype_get(o->dtype)->elems;
             const uint64_t good = to->validate(dst, n / elems) * elems;
@@ -339,6 +372,19 @@ static void hash_text(XXH3_state_t *h, const char *s)
     if (s) XXH3_128bits_update(h, s, strlen(s));
 }
 
+static void hash_importance(XXH3_state_t *h, const smelt_importance *im)
+{
+    enum { STEP = 1024 };
+    float values[STEP];
+    const uint64_t width = view_cols(im->sums), n = im->matrices * im->cols;
+    for (uint64_t at = 0; at < n; at += STEP) {
+        const uint64_t step = n - at < STEP ? n - at : STEP;
+        view_read(im->sums, at / width, at % width, step, values);
+        XXH3_128bits_update(h, values, step * sizeof *values);
+    }
+    XXH3_128bits_update(h, im->counts, im->n_counts * sizeof *im->counts);
+}
+
 /* Everything the output depends on: an interrupted run may only be continued by the same one. */
 static smelt_status fingerprint(const smelt_plan *plan, const smelt_stream_opts *opts, XXH128_canonical_t *out, smelt_err *err)
 {
@@ -359,6 +405,7 @@ static smelt_status fingerprint(const smelt_plan *plan, const smelt_stream_opts 
         hash_text(h, smelt_dtype_get(o->dtype)->name);
         hash_u64(h, (uint64_t)o->file);
         hash_u64(h, o->offset);
+        if (o->importance) hash_importance(h, o->importance);
     }
     for (const smelt_map *m = plan->src->maps; m; m = m->next) {
         hash_text(h, m->path);

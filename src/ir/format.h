@@ -3,6 +3,7 @@
 #define SMELT_IR_FORMAT_H
 
 #include "ir/ctx.h"
+#include "ir/importance.h"
 
 /* What a probe gets to see. */
 typedef struct smelt_probe {
@@ -19,6 +20,8 @@ typedef struct smelt_write_opts {
     uint32_t alignment;     /* of tensor data, 0: the format's default */
     int file_type;          /* GGUF general.file_type, -1: leave out or keep */
     bool quantized;         /* written by quantize: the key order is that of a quantizer's output */
+    const smelt_kv *keys;   /* [n_keys] set after all others */
+    size_t n_keys;
 } smelt_write_opts;
 
 typedef struct smelt_out_file {
@@ -33,7 +36,7 @@ typedef struct smelt_out_tensor {
     smelt_dtype dtype;       /* as stored */
     int file;
     uint64_t offset, bytes;
-    const float *weights; /* importance of the columns or NULL */
+    const smelt_importance *importance; /* of the columns, for encoders that weigh errors; may be NULL */
 } smelt_out_tensor;
 
 /* Bytes between or behind the tensors, where a format needs some: a zip's local headers and directory. */

@@ -175,13 +175,19 @@ static void look(const smelt_ctx *ctx, const smelt_format *format, const char *p
     model_free(&model);
 }
 
+const char *fuzz_file(smelt_ctx *ctx, const char *suffix, const uint8_t *data, size_t size)
+{
+    static char path[300];
+    start(ctx);
+    snprintf(path, sizeof path, "%s/input%s", folder, suffix);
+    put(path, data, size);
+    return path;
+}
+
 int fuzz_reader(const smelt_format *format, const char *suffix, const uint8_t *data, size_t size)
 {
     smelt_ctx ctx;
-    char path[300];
-    start(&ctx);
-    snprintf(path, sizeof path, "%s/input%s", folder, suffix);
-    put(path, data, size);
+    const char *path = fuzz_file(&ctx, suffix, data, size);
     look(&ctx, format, path);
     return 0;
 }

@@ -10,6 +10,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* Writes the input to a file whose name ends in `suffix`, reads it with the format (NULL: with the one that recognises it),
  * and where that succeeds looks at every tensor and lays out the model in every format that is written. Always 0. */
 int fuzz_reader(const smelt_format *format, const char *suffix, const uint8_t *data, size_t size);
+/* Only writes the file and makes a context. Returns its path, which stays until the next input. */
+const char *fuzz_file(smelt_ctx *ctx, const char *suffix, const uint8_t *data, size_t size);
 /* The same for a directory: the input is a sequence of files, each behind a line "=== NAME\n" with a plain name. */
 int fuzz_directory(const uint8_t *data, size_t size);
 /* Only writes such a directory and makes a context. Returns its path, which stays until the next input. */

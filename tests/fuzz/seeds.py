@@ -140,6 +140,33 @@ def aligned(w):
 
 gg = {"keys": written(keys), "model": written(model), "blocks": written(blocks), "aligned": written(aligned)}
 gg["version2"] = gg["keys"][:4] + struct.pack("<I", 2) + gg["keys"][8:]
+
+
+# Importance matrices: GGUF with and without experts, and the older files.
+def imatrix(w):
+    w.add_type("imatrix")
+    w.add_array("imatrix.datasets", ["a.txt"])
+    w.add_uint32("imatrix.chunk_count", 2)
+    w.add_uint32("imatrix.chunk_size", 64)
+    for name, matrices in {"blk.0.attn_q.weight": 1, "blk.0.ffn_up_exps.weight": 3}.items():
+        w.add_tensor(name + ".in_sum2", np.arange(matrices * 8, dtype=np.float32).reshape(matrices, 8))
+        w.add_tensor(name + ".counts", np.arange(matrices, dtype=np.float32).reshape(matrices, 1))
+
+
+def imatrix_dat(entries, trailer=b""):
+    out = struct.pack("<i", len(entries))
+    for name, calls, values in entries:
+        out += struct.pack("<i", len(name)) + name + struct.pack("<ii", calls, len(values)) + struct.pack(f"<{len(values)}f", *values)
+    return out + trailer
+
+
+im = {
+    "gguf": written(imatrix),
+    "dat": imatrix_dat([(b"blk.0.attn_q.weight", 4, [1, 2, 3, 4]), (b"output.weight", 0, [0.5] * 4)], struct.pack("<ii", 2, 5) + b"a.txt"),
+    "dat-before-trailers": imatrix_dat([(b"blk.0.ffn_up_exps.weight", 1, [1, 1, 2, 3])]),
+}
+for name, data in im.items():
+    put("imatrix", name, data)
 os.remove(TMP)
 for name, data in gg.items():
     put("gguf", name, data)
