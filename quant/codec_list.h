@@ -28,6 +28,12 @@
 LANE_PACK(q6_k);
 LANE_PACK(iq4_nl);
 LANE_PACK(iq4_xs);
+LANE_PACK(iq2_xxs);
+LANE_PACK(iq2_xs);
+LANE_PACK(iq2_s);
+LANE_PACK(iq3_xxs);
+LANE_PACK(iq3_s);
+smelt_pack_fn iq1_s_pack, iq1_m_pack;
 LANE_PACK(mxfp4);
 LANE_PACK(nvfp4);
 LANE_PACK(tq1_0);
@@ -67,9 +73,6 @@ UNPACK_DECLARE(iq3_xxs);
 UNPACK_DECLARE(iq3_s);
 UNPACK_DECLARE(iq1_s);
 UNPACK_DECLARE(iq1_m);
-
-/* The encoders of iq_grid.c's types. */
-smelt_pack_fn iq2_xxs_pack, iq2_xs_pack, iq2_s_pack, iq3_xxs_pack, iq3_s_pack, iq1_s_pack, iq1_m_pack;
 
 /* Baseline functions that variants fall back to for blocks whose arithmetic leaves the usual range. */
 smelt_pack_fn f16_pack, bf16_pack, q4_0_pack, q4_1_pack, q5_0_pack, q5_1_pack, q8_0_pack;

@@ -78,9 +78,9 @@ static float choose_points(const float *x, const float *w, int n, const uint8_t 
 {
     bool exact = true;
     for (int k = 0; k < n / 8; k++) {
-        const uint32_t entry = iq_near_iq1.map[iq_number(iq_eights, level + 8 * k)];
+        const uint32_t entry = iq_near_iq1.map[iq_key(iq_eights, level + 8 * k)];
         if (IQ_NEAR_COUNT(entry) == 0) {
-            code[k] = (uint16_t)iq_code(iq_eights, level + 8 * k);
+            code[k] = IQ_NEAR_AT(entry);
             continue;
         }
         exact = false;

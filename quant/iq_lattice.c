@@ -41,9 +41,9 @@ static uint16_t choose(const group *g, int k, float inverse, float scale, bool *
     uint8_t level[8] = {0};
     for (int i = 0; i < t->kind.elems; i++)
         level[i] = (uint8_t)fp_clamp(fp_nearest(0.5f * (inverse * x[i] - 1)), 0, t->kind.levels - 1);
-    const uint32_t entry = t->near->map[iq_number(t->kind, level)];
+    const uint32_t entry = t->near->map[iq_key(t->kind, level)];
     *exact = IQ_NEAR_COUNT(entry) == 0;
-    if (*exact) return (uint16_t)iq_code(t->kind, level);
+    if (*exact) return IQ_NEAR_AT(entry);
     float values[8];
     for (int l = 0; l < t->kind.levels; l++)
         values[l] = scale * (float)(2 * l + 1);

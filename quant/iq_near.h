@@ -6,14 +6,15 @@
 
 /* A point's code has the levels of its elements, first lowest: two bits each in eights, three bits each in fours.
  *
- * map: by levels as digits of a number to the base 3 (eights) or 8 (fours), first lowest. IQ_NEAR_COUNT(entry) is 0 where the
- * levels are a point, and IQ_NEAR_AT(entry) is its number; else so many points are around, and 8 * IQ_NEAR_AT(entry) is where
- * their codes begin in `lists`. Lists are filled up to a multiple of 8 with their first point.
+ * Its key has them as digits of a number to the base 3 (eights) or 8 (fours), first lowest. By key, `point` is a point's number,
+ * and `map` tells of any levels: IQ_NEAR_COUNT(entry) is 0 where they are a point, and IQ_NEAR_AT(entry) is its code; else so many
+ * points are around, and 8 * IQ_NEAR_AT(entry) is where their codes begin in `lists`. Lists are filled up to a multiple of 8 with
+ * their first point.
  *
  * The tables are made when the program is built, by tools/gen/iq_tables.c. */
 typedef struct iq_near {
     const uint32_t *map;
-    const uint16_t *lists;
+    const uint16_t *lists, *point;
 } iq_near;
 
 #define IQ_NEAR_COUNT(entry) ((entry) >> 16)
@@ -28,21 +29,12 @@ typedef struct iq_kind {
 
 static const iq_kind iq_eights = {8, 2, 3}, iq_fours = {4, 3, 8};
 
-/* The map's index of a point's levels. */
-static inline unsigned iq_number(iq_kind k, const uint8_t *level)
+static inline unsigned iq_key(iq_kind k, const uint8_t *level)
 {
-    unsigned number = 0;
+    unsigned key = 0;
     for (int i = k.elems - 1; i >= 0; i--)
-        number = number * (unsigned)k.levels + level[i];
-    return number;
-}
-
-static inline unsigned iq_code(iq_kind k, const uint8_t *level)
-{
-    unsigned code = 0;
-    for (int i = 0; i < k.elems; i++)
-        code |= (unsigned)level[i] << (k.bits * i);
-    return code;
+        key = key * (unsigned)k.levels + level[i];
+    return key;
 }
 
 static inline unsigned iq_level(iq_kind k, unsigned code, int i) { return code >> (k.bits * i) & ((1U << k.bits) - 1); }
@@ -50,10 +42,10 @@ static inline unsigned iq_level(iq_kind k, unsigned code, int i) { return code >
 /* The number of a point by its code. */
 static inline unsigned iq_point(iq_kind k, const iq_near *near, unsigned code)
 {
-    unsigned number = 0;
+    unsigned key = 0;
     for (int i = k.elems - 1; i >= 0; i--)
-        number = number * (unsigned)k.levels + iq_level(k, code, i);
-    return IQ_NEAR_AT(near->map[number]);
+        key = key * (unsigned)k.levels + iq_level(k, code, i);
+    return near->point[key];
 }
 
 /* The code of that point of an entry's list (IQ_NEAR_COUNT above 0) where the sum over elements of weight * (value - x)² is

@@ -201,7 +201,7 @@ def globals_(root, archive):
 
 # What a header for one instruction set is compiled with; None: only tests/run's step aarch64 has a compiler for it.
 AVX2 = ["-mavx2", "-mfma", "-mf16c"]
-INSTRUCTIONS = {"lanes.h": AVX2, "unpack_lanes.h": AVX2, "lanes_avx2.h": AVX2, "lanes_avx512.h": [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"], "lanes_neon.h": None}
+INSTRUCTIONS = {"lanes.h": AVX2, "unpack_lanes.h": AVX2, "lanes_avx2.h": AVX2, "near_x86.h": AVX2, "lanes_avx512.h": [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"], "lanes_neon.h": None}
 
 
 def headers(root, cc, cxx, *flags):

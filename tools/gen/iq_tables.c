@@ -58,6 +58,7 @@ static int neighbours(const grid *g, unsigned code, int *found, int *exact)
 static void write_tables(const grid *g)
 {
     static uint32_t map[6561];
+    static int point[6561];
     static int found[MAX_POINTS + PAD];
     int codes = 1, lists = 0;
     for (int i = 0; i < g->elems; i++)
@@ -68,8 +69,9 @@ static void write_tables(const grid *g)
         for (int i = 0, rest = c; i < g->elems; i++, rest /= g->levels)
             code |= (unsigned)(rest % g->levels) << (g->bits * i);
         int exact, n = neighbours(g, code, found, &exact);
+        point[c] = exact ? found[0] : 0;
         if (exact) {
-            map[c] = (uint32_t)found[0];
+            map[c] = code;
             continue;
         }
         map[c] = (uint32_t)lists | (uint32_t)n << 16;
@@ -80,7 +82,10 @@ static void write_tables(const grid *g)
     printf("};\nstatic const uint32_t %s_map[%d] = {", g->name, codes);
     for (int c = 0; c < codes; c++)
         printf("%s%u,", c % 16 == 0 ? "\n" : "", (unsigned)map[c]);
-    printf("};\nconst iq_near iq_near_%s = {%s_map, %s_lists};\n", g->name, g->name, g->name);
+    printf("};\nstatic const uint16_t %s_point[%d] = {", g->name, codes);
+    for (int c = 0; c < codes; c++)
+        printf("%s%d,", c % 16 == 0 ? "\n" : "", point[c]);
+    printf("};\nconst iq_near iq_near_%s = {%s_map, %s_lists, %s_point};\n", g->name, g->name, g->name, g->name);
 }
 
 int main(void)
