@@ -61,7 +61,7 @@ static void put_kv(smelt_buf *b, const smelt_kv *kv)
 /* The number of parameters as llama.cpp's converter counts them for general.size_label: of the tensors that are written. */
 static uint64_t parameters(const smelt_model *out)
 {
-    uint64_t total = 0, n;
+    uint64_t total = out->left_out, n;
     for (size_t i = 0; i < out->n_tensors; i++)
         if (shape_elems(&out->tensors[i].shape, &n)) total += n;
     return total;
@@ -106,8 +106,24 @@ typedef struct shard {
     uint64_t bytes; /* padded */
 } shard;
 
-/* Cuts the tensor list greedily, as llama.cpp's writer does: a file is full when the next tensor would pass a limit. */
-static smelt_status cut(smelt_layout *l, const smelt_write_opts *opts, uint32_t align, shard **shards, size_t *n, smelt_err *err)
+/* Which of the source's files, in the order of opening, a tensor comes from. */
+static size_t part_of(const smelt_model *model, const smelt_tensor *t)
+{
+    size_t part = 0;
+    bool found = false;
+    /* The list begins with the last one. */
+    for (const smelt_map *m = model->maps; m; m = m->next) {
+        const char *slash = strrchr(m->path, '/');
+        part += found;
+        found |= t->file && strcmp(slash ? slash + 1 : m->path, t->file) == 0;
+    }
+    return part;
+}
+
+/* Cuts the tensor list as the source's files do, or greedily, as llama.cpp's writer does: a file is full when the next tensor
+ * would pass a limit. */
+static smelt_status cut(smelt_layout *l, const smelt_model *model, const smelt_write_opts *opts, uint32_t align, shard **shards,
+                        size_t *n, smelt_err *err)
 {
     size_t cap = 0;
     uint64_t plain = 0; /* bytes without padding are what the limit counts */
@@ -117,7 +133,8 @@ static smelt_status cut(smelt_layout *l, const smelt_write_opts *opts, uint32_t 
         bool full = s && s->count &&
                     ((opts->split_tensors && s->count >= opts->split_tensors) ||
                      (opts->split_bytes && plain + l->tensors[i].bytes > opts->split_bytes));
-        if (!s || full) {
+        const size_t files = opts->keep_split ? part_of(model, l->tensors[i].src) + 1 : *n + (!s || full);
+        while (*n < files) {
             if (!arena_room(&l->arena, shards, *n, &cap, sizeof **shards)) return smelt_oom(err);
             s = &(*shards)[(*n)++];
             *s = (shard){.first = i};
@@ -195,7 +212,7 @@ smelt_status gguf_layout(const smelt_ctx *ctx, const smelt_model *model, const s
     }
     shard *shards = NULL;
     size_t n;
-    SMELT_TRY(cut(l, opts, (uint32_t)align, &shards, &n, err));
+    SMELT_TRY(cut(l, model, opts, (uint32_t)align, &shards, &n, err));
     if (n > 65535) return smelt_fail(err, SMELT_E_USAGE, "the limits would give %zu files, GGUF counts to 65535; raise them", n);
     char *base = path_base(&l->arena, target);
     if (!base) return smelt_oom(err);
@@ -206,6 +223,8 @@ smelt_status gguf_layout(const smelt_ctx *ctx, const smelt_model *model, const s
         const void *data;
         uint64_t size;
         if (i == 0) part = meta;
+        /* Readers take each file's alignment from itself. */
+        if (i > 0 && align != GGUF_ALIGNMENT && !meta_u32(&part, "general.alignment", (uint32_t)align)) return smelt_oom(err);
         if (n > 1 && !split_keys(&part, i, n, out->n_tensors)) return smelt_oom(err);
         SMELT_TRY(header(l, out, &part, &shards[i], (uint32_t)align, opts->quantized, &data, &size, err));
         char *name = n > 1 ? arena_printf(&l->arena, "%.*s-%05zu-of-%05zu.gguf", (int)stem, base, i + 1, n) : base;

@@ -239,9 +239,10 @@ static smelt_status match_one(const smelt_ctx *ctx, const smelt_imatrix *im, sme
 {
     size_t k;
     const bool ends = t->role == SMELT_R_TOKEN_EMBD || t->role == SMELT_R_OUTPUT;
-    if (!strmap_get(&im->names, t->name, strlen(t->name), &k)) {
+    const char *name = t->before ? t->before : t->name;
+    if (!strmap_get(&im->names, name, strlen(name), &k)) {
         const size_t len = strlen(f->without);
-        const bool left_out = partner(im, t->name, strlen(t->name), sums_suffix, &out->arena);
+        const bool left_out = partner(im, name, strlen(name), sums_suffix, &out->arena);
         /* Calibration does not look at the two ends of a model unless it is told to. */
         if (!ends && !left_out && f->n_without++ < SHOW)
             snprintf(f->without + len, sizeof f->without - len, "%s%s", len ? ", " : "", t->name);

@@ -267,8 +267,8 @@ static bool applies(const rule *r, const overview *o, const known *n, tensor_cla
     return r->condition(o) && r->layers(of_layer ? n->layer : place, kind == CLASS_ATTN_V ? o->n_attn_v : o->layers, place);
 }
 
-/* The type that the mix's rules give. */
-static smelt_dtype mixed(mix_id id, const overview *o, const known *n, places *p)
+/* The type that the mix's rules give. *asked is another one where rows that do not fit decide about the output matrix. */
+static smelt_dtype mixed(mix_id id, const overview *o, const known *n, places *p, smelt_dtype *asked)
 {
     const bool head = n->kind == CLASS_OUTPUT || (n->kind == CLASS_EMBD && o->tied);
     const tensor_class kind = head ? CLASS_OUTPUT : n->kind;
@@ -277,6 +277,7 @@ static smelt_dtype mixed(mix_id id, const overview *o, const known *n, places *p
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         if ((rules[i].mix == (int)id || rules[i].mix == MIX_ANY) && applies(&rules[i], o, n, kind, place, type))
             type = rules[i].type;
+    *asked = head && type == SMELT_DT_Q8_0 && !fits(mixes[id].type, n->cols) ? mixes[id].head : type;
     return type;
 }
 
@@ -377,7 +378,10 @@ static smelt_status choose(const smelt_model *out, const smelt_recipe_opts *opts
             type = opts->output_type;
             why = "--output-tensor-type";
         } else {
-            type = mixed(id, model, &n, seen);
+            smelt_dtype asked;
+            type = mixed(id, model, &n, seen, &asked);
+            *choice = chosen(asked, fit(type, n.cols), why);
+            return SMELT_OK;
         }
     }
     *choice = chosen(type, fit(type, n.cols), why);

@@ -2,12 +2,14 @@
 #include <string.h>
 
 #include "quant/imatrix.h"
+#include "tools/edits.h"
 #include "tools/run.h"
 
 extern const command cmd_quantize;
 
 typedef struct quantize_opts {
     run_opts run;
+    edit_opts edit;
     opt_list tensor_type, include, exclude;
     const char *imatrix;
     const char *output_type, *embedding_type;
@@ -30,6 +32,12 @@ static const opt options[] = {
     {"--pure", OPT_FLAG, NULL, "the same type for every matrix, without the mix's rules", offsetof(quantize_opts, pure)},
     {"--allow-requantize", OPT_FLAG, NULL, "accept sources that are quantised already, at a loss",
      offsetof(quantize_opts, allow_requantize)},
+    {"--prune-layers", OPT_TEXT, "LIST", "leave out layers, such as 3,8-11; the others are renumbered",
+     offsetof(quantize_opts, edit.prune_layers)},
+    {"--override-kv", OPT_LIST, "KEY=TYPE:VALUE", "set a key of the output; TYPE is int, float, bool or str; may be repeated",
+     offsetof(quantize_opts, edit.override_kv)},
+    {"--keep-split", OPT_FLAG, NULL, "write as many files as the source has, with the same tensors",
+     offsetof(quantize_opts, edit.keep_split)},
     RUN_OPTS(quantize_opts),
     {0},
 };
@@ -71,8 +79,10 @@ static smelt_status choose(const smelt_ctx *ctx, const void *opts, smelt_plan *p
                            smelt_err *err)
 {
     const quantize_opts *o = opts;
-    SMELT_TRY(plan_sort(plan, err));
+    uint64_t layers;
+    SMELT_TRY(edit_tensors(ctx, &o->edit, plan, &layers, err));
     SMELT_TRY(open_imatrix(ctx, o, write, err));
+    SMELT_TRY(edit_keys(&o->edit, plan, layers, write, err));
     smelt_override *overrides = arena_calloc(&plan->out.arena, o->tensor_type.n, sizeof *overrides);
     if (!overrides) return smelt_oom(err);
     for (size_t i = 0; i < o->tensor_type.n; i++)
@@ -103,6 +113,8 @@ static smelt_status run(const void *opts, const char *const *operand, int n, sme
     smelt_imatrix imatrix = {0};
     o.mix = operand[2];
     o.loaded = &imatrix;
+    if (o.edit.keep_split && (o.run.split_bytes || o.run.split_tensors))
+        return smelt_fail(err, SMELT_E_USAGE, "--keep-split and --split-max-... exclude each other");
     const conversion c = {.command = &cmd_quantize,
                           .src = operand[0],
                           .dst = operand[1],

@@ -149,6 +149,8 @@ smelt_part name_part(const char *name, size_t *stem_len);
 bool name_match(const char *pattern, const char *stem, size_t len, int *layer, int *expert);
 /* The layer in any name that starts as canonical layer names do ("blk.7.…"); -1 if there is none. */
 int name_layer(const char *name);
+/* Such a name with the number of another layer, in the arena; NULL when out of memory. */
+char *name_move(smelt_arena *arena, const char *name, int layer);
 /* The pattern with its numbers and a suffix, in the arena; NULL when out of memory. */
 char *name_fill(smelt_arena *arena, const char *pattern, int layer, int expert, const char *suffix);
 /* The role, part and layer that a canonical name means; false if none. */

@@ -57,15 +57,23 @@ bool name_match(const char *pattern, const char *stem, size_t len, int *layer, i
     return stem == end;
 }
 
+static const char layer_head[] = "blk.";
+
 int name_layer(const char *name)
 {
-    static const char head[] = "blk.";
-    if (strncmp(name, head, sizeof head - 1) != 0) return -1;
+    const size_t head = sizeof layer_head - 1;
+    if (strncmp(name, layer_head, head) != 0) return -1;
     int v = 0, digits = 0;
-    const char *p = name + sizeof head - 1;
+    const char *p = name + head;
     for (; *p >= '0' && *p <= '9' && digits < 7; p++, digits++)
         v = v * 10 + (*p - '0');
     return digits && digits < 7 && *p == '.' ? v : -1;
+}
+
+char *name_move(smelt_arena *arena, const char *name, int layer)
+{
+    const char *number = name + sizeof layer_head - 1;
+    return arena_printf(arena, "%s%d%s", layer_head, layer, number + strspn(number, "0123456789"));
 }
 
 char *name_fill(smelt_arena *arena, const char *pattern, int layer, int expert, const char *suffix)

@@ -8,7 +8,8 @@ static void finish(digest *d)
 
 smelt_status digest_start(digest *d, size_t first, size_t end, uint8_t *out, smelt_err *err)
 {
-    *d = (digest){.next = first, .end = end, .out = out, .state = XXH3_createState()};
+    *d = (digest){.next = first, .end = end, .state = XXH3_createState()};
+    d->out = out;
     if (!d->state) return smelt_oom(err);
     XXH3_128bits_reset(d->state);
     if (first == end) finish(d);

@@ -1,7 +1,10 @@
 #include "convert/plan.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "arch/arch.h"
 
 smelt_status plan_open(const smelt_ctx *ctx, smelt_model *src, const smelt_format *format, const char *target, smelt_plan *plan,
                        smelt_err *err)
@@ -29,12 +32,62 @@ static int by_layer(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
-smelt_status plan_sort(smelt_plan *plan, smelt_err *err)
+static int by_file(const void *a, const void *b)
 {
-    if (plan->out.n_tensors) qsort(plan->out.tensors, plan->out.n_tensors, sizeof *plan->out.tensors, by_layer);
+    const smelt_tensor *x = a, *y = b;
+    /* The parts of a split model are named in their order. */
+    const int file = strcmp(x->file ? x->file : "", y->file ? y->file : "");
+    if (file) return file;
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+static smelt_status sort(smelt_plan *plan, int (*compare)(const void *a, const void *b), smelt_err *err)
+{
+    if (plan->out.n_tensors) qsort(plan->out.tensors, plan->out.n_tensors, sizeof *plan->out.tensors, compare);
     for (size_t i = 0; i < plan->out.n_tensors; i++)
         plan->types[i] = plan->out.tensors[i].dtype;
     return model_reindex(&plan->out, err);
+}
+
+smelt_status plan_sort(smelt_plan *plan, smelt_err *err) { return sort(plan, by_layer, err); }
+smelt_status plan_sort_by_file(smelt_plan *plan, smelt_err *err) { return sort(plan, by_file, err); }
+
+smelt_status plan_prune(smelt_plan *plan, const uint64_t *layers, size_t n, uint64_t *left, smelt_err *err)
+{
+    smelt_model *m = &plan->out;
+    size_t count = 0, kept = 0;
+    for (size_t i = 0; i < m->n_tensors; i++)
+        if (m->tensors[i].layer >= 0 && (size_t)m->tensors[i].layer >= count) count = (size_t)m->tensors[i].layer + 1;
+    bool *gone = arena_calloc(&m->arena, count, sizeof *gone);
+    int *number = arena_calloc(&m->arena, count, sizeof *number);
+    if (!gone || !number) return smelt_oom(err);
+    for (size_t i = 0; i < n; i++) {
+        if (layers[i] >= count)
+            return smelt_fail(err, SMELT_E_USAGE, "there is no layer %" PRIu64 " to leave out: the model has %zu, counted from 0",
+                              layers[i], count);
+        gone[layers[i]] = true;
+    }
+    *left = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!gone[i]) number[i] = (int)(*left)++;
+    if (!*left) return smelt_fail(err, SMELT_E_USAGE, "no layer would remain of %zu", count);
+    for (size_t i = 0; i < m->n_tensors; i++) {
+        smelt_tensor t = m->tensors[i];
+        if (t.layer >= 0 && gone[t.layer]) {
+            m->left_out += view_rows(t.view) * view_cols(t.view);
+            continue;
+        }
+        if (t.layer >= 0 && number[t.layer] != t.layer) {
+            t.before = t.name;
+            t.layer = number[t.layer];
+            t.name = name_move(&m->arena, t.name, t.layer);
+            if (!t.name) return smelt_oom(err);
+        }
+        m->tensors[kept] = t;
+        plan->types[kept++] = t.dtype;
+    }
+    m->n_tensors = kept;
+    return model_reindex(m, err);
 }
 
 /* Why a tensor cannot be stored as a type; NULL if it can. */

@@ -20,6 +20,7 @@ typedef struct smelt_write_opts {
     uint32_t alignment;     /* of tensor data, 0: the format's default */
     int file_type;          /* GGUF general.file_type, -1: leave out or keep */
     bool quantized;         /* written by quantize: the key order is that of a quantizer's output */
+    bool keep_split;        /* a file for each of the source's, whose tensors come in the order of plan_sort_by_file */
     const smelt_kv *keys;   /* [n_keys] set after all others */
     size_t n_keys;
 } smelt_write_opts;

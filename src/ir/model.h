@@ -43,6 +43,7 @@ struct smelt_model {
     size_t n_side, cap_side;
     smelt_tensor *tensors;
     size_t n_tensors, cap_tensors;
+    uint64_t left_out;          /* parameters of tensors that were here and are no longer */
     const smelt_tensor *stored; /* the tensors as the files have them, for who wants to see those */
     size_t n_stored;
     smelt_strmap names;

@@ -53,6 +53,7 @@ void view_read(const smelt_view *view, uint64_t row, uint64_t col, uint64_t n, v
 struct smelt_tensor {
     const char *name;   /* canonical once mapped (blk.3.attn_q.weight), otherwise as in the file */
     const char *origin; /* the name in the file it came from */
+    const char *before; /* the canonical name before layers were left out; NULL: as now */
     int role;           /* 0: unknown */
     int part;           /* weight, bias …: see arch/arch.h */
     int layer;          /* -1: not in a layer */

@@ -1,5 +1,6 @@
 """Quantised GGUF: our file is the one that llama-quantize makes of the converter's."""
 import json
+import struct
 
 import pytest
 
@@ -73,6 +74,129 @@ def test_requantize(smelt, workshop, llama_quantize, tmp_path, source, mix):
     llama_quantize(tmp_path / "source.gguf", tmp_path / "theirs.gguf", mix, "--allow-requantize")
     smelt("quantize", tmp_path / "source.gguf", tmp_path / "ours.gguf", mix, "--allow-requantize", "--quiet", check=True)
     assert_same_gguf(tmp_path / "ours.gguf", tmp_path / "theirs.gguf")
+
+
+BLOCKS = ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS", "IQ3_S", "IQ3_XXS",
+          "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ1_S", "IQ1_M", "TQ1_0", "TQ2_0", "MXFP4", "Q1_0", "Q2_0"]
+NEED_IMATRIX = ("IQ3_XXS", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ1_S", "IQ1_M")
+
+
+@pytest.fixture(scope="module")
+def quantised(workshop, llama, llama_quantize, tmp_path_factory):
+    """quantised(type): hidden-256 with every matrix of that type. Types that need an importance matrix get one of ones."""
+    folder = tmp_path_factory.mktemp("quantised")
+    plain = workshop.lossless("hidden-256")
+
+    def ones():
+        # The legacy form: entries of name, calls, values; then the chunks and the data set's name.
+        out = folder / "ones.dat"
+        entries = [(n, t.shape[0]) for n, t in read_gguf(plain).tensors.items() if len(t.shape) == 2]
+        with open(out, "wb") as f:
+            f.write(struct.pack("<i", len(entries)))
+            for name, cols in entries:
+                f.write(struct.pack("<i", len(name)) + name.encode() + struct.pack(f"<ii{cols}f", 1, cols, *[1.0] * cols))
+            f.write(struct.pack("<ii", 1, 4) + b"ones")
+        return ["--imatrix", out]
+
+    def call(kind):
+        out = folder / f"{kind}.gguf"
+        if not out.exists():
+            llama_quantize(plain, out, "Q4_0", "--pure", "--tensor-type", f"weight={kind}", "--token-embedding-type", kind,
+                           "--output-tensor-type", kind, *(ones() if kind in NEED_IMATRIX else []))
+        return out
+    return call
+
+
+@pytest.mark.parametrize("mix", ["Q4_K_M", "Q8_0", "F32"])
+@pytest.mark.parametrize("source", BLOCKS)
+def test_requantize_any_type(smelt, quantised, llama_quantize, tmp_path, source, mix):
+    seen = json.loads(smelt("inspect", quantised(source), "--json", check=True).stdout)
+    assert source.lower() in {t["dtype"] for t in seen["tensors"]}
+    llama_quantize(quantised(source), tmp_path / "theirs.gguf", mix, "--allow-requantize")
+    smelt("quantize", quantised(source), tmp_path / "ours.gguf", mix, "--allow-requantize", "--quiet", check=True)
+    assert_same_gguf(tmp_path / "ours.gguf", tmp_path / "theirs.gguf")
+
+
+@pytest.mark.parametrize("kind", [k for k in BLOCKS if k not in NEED_IMATRIX])
+def test_tensors_of_the_same_type_are_copied(smelt, quantised, llama_quantize, tmp_path, kind):
+    """Without --allow-requantize."""
+    options = ["--pure", "--tensor-type", f"weight={kind}", "--token-embedding-type", kind, "--output-tensor-type", kind]
+    llama_quantize(quantised(kind), tmp_path / "theirs.gguf", "Q4_0", *options)
+    smelt("quantize", quantised(kind), tmp_path / "ours.gguf", "Q4_0", *options, "--quiet", check=True)
+    assert_same_gguf(tmp_path / "ours.gguf", tmp_path / "theirs.gguf")
+
+
+LAYERS = {"one": "3", "first": "0", "last": "11", "several": "1,2,10", "a-range": "4-7", "backwards": "9,8,0", "twice": "5,5,5-6",
+          "all-but-one": "0-10"}
+
+
+@pytest.mark.parametrize("mix", ["Q4_0", "Q4_K_M", "Q3_K_M"])
+@pytest.mark.parametrize("layers", LAYERS.values(), ids=LAYERS.keys())
+def test_prune_layers(smelt, workshop, llama_quantize, tmp_path, layers, mix):
+    every = [str(n) for part in layers.split(",") for a, _, b in [part.partition("-")] for n in range(int(a), int(b or a) + 1)]
+    source = workshop.lossless("twelve-layers")
+    llama_quantize(source, tmp_path / "theirs.gguf", mix, "--prune-layers", ",".join(every))
+    for ours in source, workshop.checkpoint("twelve-layers"):
+        smelt("quantize", ours, tmp_path / "ours.gguf", mix, "--prune-layers", layers, "--quiet", check=True)
+        assert_same_gguf(tmp_path / "ours.gguf", tmp_path / "theirs.gguf")
+
+
+@pytest.mark.parametrize("mix", ["Q4_0", "F16"])
+def test_a_pruned_model_can_be_read(smelt, workshop, llama, tmp_path, mix):
+    smelt("quantize", workshop.checkpoint("twelve-layers"), tmp_path / "ours.gguf", mix, "--prune-layers", "2-9", "--quiet", check=True)
+    (tmp_path / "text").write_text("one two three four " * 200)
+    llama("perplexity", "-m", tmp_path / "ours.gguf", "-f", tmp_path / "text", "-c", "64", "--chunks", "1")
+
+
+KEYS = {
+    "a-new-one": ["my.key=int:7"],
+    "all-types": ["a.int=int:0", "a.float=float:-1.5e-3", "a.bool=bool:true", "b.bool=bool:false", "a.str=str:a=b:c, d"],
+    "one-that-is-there": ["general.name=str:Another name", "llama.context_length=int:4294967295"],
+    "another-type": ["llama.rope.freq_base=int:10000", "llama.context_length=str:"],
+    "twice": ["my.key=int:7", "your.key=int:1", "my.key=str:seven"],
+    "of-the-file": ["general.file_type=int:99", "general.quantization_version=int:5"],
+    "not-ascii": ["general.name=str:Größe \U0001f600"],
+}
+
+
+@pytest.mark.parametrize("keys", KEYS.values(), ids=KEYS.keys())
+def test_override_kv(smelt, workshop, llama_quantize, tmp_path, keys):
+    options = [word for key in keys for word in ("--override-kv", key)]
+    source = workshop.lossless("hidden-256")
+    llama_quantize(source, tmp_path / "theirs.gguf", "Q4_0", *options)
+    for ours in source, workshop.checkpoint("hidden-256"):
+        smelt("quantize", ours, tmp_path / "ours.gguf", "Q4_0", *options, "--quiet", check=True)
+        assert_same_gguf(tmp_path / "ours.gguf", tmp_path / "theirs.gguf")
+
+
+def test_keys_and_layers_together(smelt, workshop, llama_quantize, tmp_path):
+    options = ["--prune-layers", "1,2", "--override-kv", "llama.embedding_length=int:1", "--override-kv", "my.key=bool:true"]
+    llama_quantize(workshop.lossless("twelve-layers"), tmp_path / "theirs.gguf", "Q5_0", *options)
+    smelt("quantize", workshop.checkpoint("twelve-layers"), tmp_path / "ours.gguf", "Q5_0", *options, "--quiet", check=True)
+    assert_same_gguf(tmp_path / "ours.gguf", tmp_path / "theirs.gguf")
+
+
+@pytest.mark.parametrize("options", [[], ["--prune-layers", "0,7"]], ids=["all-layers", "two-pruned"])
+@pytest.mark.parametrize("mix", ["Q4_0", "Q4_K_M", "Q2_K"])
+@pytest.mark.parametrize("split", [["--split-max-tensors", "30"], ["--split-max-tensors", "7", "--no-tensor-first-split"]],
+                         ids=["few-parts", "many-parts"])
+def test_keep_split(smelt, llama, workshop, llama_quantize, tmp_path, split, mix, options):
+    llama("gguf-split", "--split", *split, workshop.lossless("twelve-layers"), tmp_path / "part")
+    first = sorted(tmp_path.glob("part-*.gguf"))[0]
+    llama_quantize(first, tmp_path / "theirs.gguf", mix, "--keep-split", *options)
+    smelt("quantize", first, tmp_path / "ours.gguf", mix, "--keep-split", *options, "--quiet", check=True)
+    theirs, ours = (sorted(tmp_path.glob(f"{who}-*.gguf")) for who in ("theirs", "ours"))
+    assert len(theirs) > 2 and [p.name[6:] for p in theirs] == [p.name[4:] for p in ours]
+    for a, b in zip(ours, theirs):
+        assert_same_gguf(a, b)
+
+
+def test_keep_split_of_one_file_is_one_file(smelt, workshop, tmp_path):
+    source = workshop.lossless("hidden-256")
+    smelt("quantize", source, tmp_path / "kept.gguf", "Q4_0", "--keep-split", "--quiet", check=True)
+    smelt("quantize", source, tmp_path / "plain.gguf", "Q4_0", "--quiet", check=True)
+    kept, plain = read_gguf(tmp_path / "kept.gguf"), read_gguf(tmp_path / "plain.gguf")
+    assert kept.kv == plain.kv and {n: t.data for n, t in kept.tensors.items()} == {n: t.data for n, t in plain.tensors.items()}
 
 
 def test_requantizing_is_refused_without_the_option(smelt, workshop, llama_quantize, tmp_path):
