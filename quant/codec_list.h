@@ -25,6 +25,10 @@
 #endif
 #define LANE_PACK(name) smelt_pack_fn name##_pack, name##_pack_avx2, name##_pack_avx512, name##_pack_neon
 
+LANE_PACK(q2_k);
+LANE_PACK(q3_k);
+LANE_PACK(q4_k);
+LANE_PACK(q5_k);
 LANE_PACK(q6_k);
 LANE_PACK(iq4_nl);
 LANE_PACK(iq4_xs);
@@ -75,7 +79,7 @@ UNPACK_DECLARE(iq1_s);
 UNPACK_DECLARE(iq1_m);
 
 /* Baseline functions that variants fall back to for blocks whose arithmetic leaves the usual range. */
-smelt_pack_fn f16_pack, bf16_pack, q4_0_pack, q4_1_pack, q5_0_pack, q5_1_pack, q8_0_pack;
+smelt_pack_fn f16_pack, bf16_pack, q4_0_pack, q4_1_pack, q5_0_pack, q5_1_pack, q8_0_pack, q8_k_pack;
 smelt_unpack_fn f16_unpack, bf16_unpack;
 
 smelt_pack_fn f16_pack_avx2, bf16_pack_avx2, q4_0_pack_avx2, q4_1_pack_avx2, q5_0_pack_avx2, q5_1_pack_avx2, q8_0_pack_avx2;

@@ -1,2 +1,2 @@
 /* k-quants with AVX-512. */
-#include "quant/simd/q6_k_body.inc"
+#include "quant/simd/kquants.inc"

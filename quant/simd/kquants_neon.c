@@ -1,2 +1,2 @@
 /* k-quants with NEON. */
-#include "quant/simd/q6_k_body.inc"
+#include "quant/simd/kquants.inc"

@@ -35,6 +35,18 @@
 #error "lanes are for AVX2, AVX-512 and NEON"
 #endif
 
+/* For functions whose loops should be compiled for the constants that they are called with. */
+#define LANE_INLINE static inline __attribute__((always_inline))
+
+/* Bounds of values that are no NaN: floats of one sign are ordered like their bits, and integer instructions have more ports than
+ * vf_min, which shares its with additions. `top` is positive, `bottom` is not; vf_not_below(v, 0) makes +0 of -0. */
+static inline vf vf_not_above(vf v, float top) { return vf_bits(vi_min(vi_bits(v), vi_bits(vf_set(top)))); }
+static inline vf vf_not_below(vf v, float bottom)
+{
+    if (bottom == 0) return vf_bits(vi_max(vi_bits(v), vi_set(0)));
+    return vf_bits(vi_min_unsigned(vi_bits(v), vi_bits(vf_set(bottom))));
+}
+
 static inline void vf_columns(const float *const *rows, int n, vf *columns)
 {
     for (int k = 0; k < n; k += LANES)

@@ -58,6 +58,10 @@ static inline vi vi_xor(vi a, vi b) { return veorq_s32(a, b); }
 static inline vi vi_min(vi a, vi b) { return vminq_s32(a, b); }
 static inline vi vi_max(vi a, vi b) { return vmaxq_s32(a, b); }
 static inline int32_t vi_reduce_max(vi a) { return vmaxvq_s32(a); }
+static inline vi vi_min_unsigned(vi a, vi b)
+{
+    return vreinterpretq_s32_u32(vminq_u32(vreinterpretq_u32_s32(a), vreinterpretq_u32_s32(b)));
+}
 static inline vm vi_eq(vi a, vi b) { return vceqq_s32(a, b); }
 static inline vm vi_gt(vi a, vi b) { return vcgtq_s32(a, b); }
 static inline vi vi_select(vm m, vi a, vi b) { return vbslq_s32(m, a, b); }

@@ -262,16 +262,19 @@ static uint64_t next(uint64_t *seed)
     return *seed;
 }
 
-/* Values that trouble rounding: ties, both zeros, equal magnitudes of both signs, subnormals, the largest numbers, and bits. */
+/* Values that trouble rounding and searching: ties, both zeros, equal magnitudes of both signs, heavy tails, constants and what
+ * differs from one in the last bit, outliers, subnormals, the largest numbers, and bits. */
 static void adversary(float *x, size_t n, uint64_t *seed, bool finite)
 {
+    enum { KINDS = 15 };
     for (size_t start = 0; start < n; start += 256) {
-        const uint64_t kind = next(seed) % 10;
+        const uint64_t kind = next(seed) % KINDS;
         const int power = (int)(next(seed) % 260) - 135;
+        const float constant = ldexpf((float)(int32_t)(uint32_t)next(seed) / 0x1p31f, power / 4);
         for (size_t i = start; i < start + 256; i++) {
             const uint64_t r = next(seed);
             const float u = (float)(int32_t)(uint32_t)r / 0x1p31f;
-            const float made[10] = {
+            const float made[KINDS] = {
                 u * 0.03f,
                 ldexpf(u, power),
                 ldexpf((float)((int)(r % 33) - 16), power),
@@ -283,6 +286,13 @@ static void adversary(float *x, size_t n, uint64_t *seed, bool finite)
                 : r & 64 ? 0.0f
                          : -0.0f,
                 ldexpf(u, (int)(r >> 40) % 40 - 20),
+                0.01f * u / (float)(1 + (r >> 34) % 4096 * ((r >> 46) % 4096)) * (float)(1 + (r >> 58)),
+                constant,
+                f32_from_bits(f32_bits(constant) + (uint32_t)(r >> 62)),
+                (r >> 32) % 97 ? u * 1e-4f : u * 1e3f,
+                i / 32 % 3   ? u
+                : i / 16 % 2 ? 0.0f
+                             : ldexpf(u, -20),
                 f32_from_bits((uint32_t)(r >> 16)),
             };
             x[i] = made[kind];
@@ -291,37 +301,59 @@ static void adversary(float *x, size_t n, uint64_t *seed, bool finite)
     }
 }
 
+/* Importances of 1024 columns: usual ones, with zeros, of any magnitude, and what no file should hold. */
+static void importances(float *w, uint64_t kind, uint64_t *seed)
+{
+    for (int i = 0; i < 1024; i++) {
+        const uint64_t r = next(seed);
+        const float u = (float)(r >> 40) / 0x1p24f;
+        const float made[6] = {u * u,
+                               (r & 3) ? 0.0f : u,
+                               (float)(r % 3),
+                               ldexpf(u, (int)(r % 250) - 125),
+                               i / 256 % 2 ? 0.0f : 1.0f,
+                               f32_from_bits((uint32_t)(r >> 16))};
+        w[i] = made[kind % 6];
+    }
+}
+
 static void compare_packing(smelt_dtype type, const float *x, size_t n, const float *weights, uint8_t *want, uint8_t *got)
 {
     const smelt_dtype_row *row = smelt_dtype_get(type);
     const size_t bytes = n / row->elems * row->bytes;
-    fns[0][type].pack(x, want, n / 1024, 1024, weights);
+    bool any = false;
+    for (int l = 1; l < LEVELS; l++)
+        any |= runs[l] && fns[l][type].pack != fns[0][type].pack;
+    if (any) fns[0][type].pack(x, want, n / 1024, 1024, weights);
     for (int l = 1; l < LEVELS; l++) {
         if (!runs[l] || fns[l][type].pack == fns[0][type].pack) continue;
         memset(got, 0xA5, bytes);
         fns[l][type].pack(x, got, n / 1024, 1024, weights);
         for (size_t i = 0; i < bytes; i++)
             if (want[i] != got[i])
-                fail_msg("%s at %s: block %zu, byte %zu", row->name, smelt_cpu_name(levels[l]), i / row->bytes, i % row->bytes);
+                fail_msg("%s at %s%s: block %zu, byte %zu", row->name, smelt_cpu_name(levels[l]), weights ? ", weighted" : "",
+                         i / row->bytes, i % row->bytes);
     }
 }
 
+/* SMELT_TEST_ROUNDS asks for another number of rounds, each of 192 super-blocks of every type without and 64 with importances. */
 static void every_variant_packs_the_bytes_of_the_baseline(void **state)
 {
     (void)state;
-    enum { CHUNK = 1 << 16 };
+    enum { CHUNK = 3 << 14 };
+    const char *wanted = getenv("SMELT_TEST_ROUNDS");
+    const int rounds = wanted ? atoi(wanted) : 24;
     float *x = malloc(4 * CHUNK), *weights = malloc(4 * 1024);
     uint8_t *want = malloc(8 * CHUNK), *got = malloc(8 * CHUNK);
     assert_true(x && weights && want && got);
     uint64_t seed = 88172645463325252u;
-    for (int round = 0; round < 24; round++) {
+    for (int round = 0; round < rounds; round++) {
         adversary(x, CHUNK, &seed, round % 4 != 0); /* in every fourth, infinities and NaN too */
-        for (int i = 0; i < 1024; i++)
-            weights[i] = (float)(next(&seed) % 1000) / 64;
+        importances(weights, (uint64_t)round, &seed);
         for (int d = 0; d < SMELT_DT_COUNT; d++) {
             if (!fns[0][d].pack) continue;
-            compare_packing((smelt_dtype)d, x, CHUNK, if_needed((smelt_dtype)d), want, got);
-            if (round == 1) compare_packing((smelt_dtype)d, x, CHUNK / 8, weights, want, got);
+            if (fns[0][d].weights != SMELT_WEIGHTS_REQUIRED) compare_packing((smelt_dtype)d, x, CHUNK, NULL, want, got);
+            compare_packing((smelt_dtype)d, x, CHUNK / 3, weights, want, got);
         }
     }
     free(x);
