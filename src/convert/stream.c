@@ -207,11 +207,16 @@ static smelt_status copy_blocks(const job *j, const smelt_out_tensor *o, const u
     if (!j->opts->replace || !f->pack) return finite_fail_scale(o->src, u->first + at * row->elems, err);
     if (*bytes != w->out) memcpy(w->out, *bytes, n * row->bytes);
     *bytes = w->out;
+    /* Some types must be told how much each value counts: all alike. */
+    float alike[ALIGN_ELEMS];
+    for (int i = 0; i < ALIGN_ELEMS; i++)
+        alike[i] = 1;
+    const float *weights = f->weights == SMELT_WEIGHTS_REQUIRED ? alike : NULL;
     for (; at < n; at += 1 + f->validate(w->out + (at + 1) * row->bytes, n - at - 1)) {
         uint8_t *block = w->out + at * row->bytes;
         f->unpack(block, w->f32, row->elems);
         *replaced += finite_replace(w->f32, row->elems, j->opts->replacement);
-        f->pack(w->f32, block, 1, row->elems, NULL);
+        f->pack(w->f32, block, 1, row->elems, weights);
         if (f->validate(block, 1) != 1) return too_large(o->src, o->dtype, w->f32, u->first + at * row->elems, err);
     }
     return SMELT_OK;

@@ -1,7 +1,9 @@
 """Quantised GGUF: our file is the one that llama-quantize makes of the converter's."""
 import json
+import math
 import struct
 
+import numpy as np
 import pytest
 
 import make_checkpoints as makers
@@ -81,28 +83,28 @@ BLOCKS = ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K"
 NEED_IMATRIX = ("IQ3_XXS", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ1_S", "IQ1_M")
 
 
+def write_imatrix(path, model, values):
+    """The legacy form: entries of name, calls, values; then the chunks and the data set's name."""
+    entries = [(n, t.shape[0]) for n, t in read_gguf(model).tensors.items() if len(t.shape) == 2]
+    with open(path, "wb") as f:
+        f.write(struct.pack("<i", len(entries)))
+        for i, (name, cols) in enumerate(entries):
+            f.write(struct.pack("<i", len(name)) + name.encode() + struct.pack(f"<ii{cols}f", 1, cols, *values(i, cols)))
+        f.write(struct.pack("<ii", 1, 4) + b"ones")
+
+
 @pytest.fixture(scope="module")
 def quantised(workshop, llama, llama_quantize, tmp_path_factory):
     """quantised(type): hidden-256 with every matrix of that type. Types that need an importance matrix get one of ones."""
     folder = tmp_path_factory.mktemp("quantised")
     plain = workshop.lossless("hidden-256")
 
-    def ones():
-        # The legacy form: entries of name, calls, values; then the chunks and the data set's name.
-        out = folder / "ones.dat"
-        entries = [(n, t.shape[0]) for n, t in read_gguf(plain).tensors.items() if len(t.shape) == 2]
-        with open(out, "wb") as f:
-            f.write(struct.pack("<i", len(entries)))
-            for name, cols in entries:
-                f.write(struct.pack("<i", len(name)) + name.encode() + struct.pack(f"<ii{cols}f", 1, cols, *[1.0] * cols))
-            f.write(struct.pack("<ii", 1, 4) + b"ones")
-        return ["--imatrix", out]
-
     def call(kind):
         out = folder / f"{kind}.gguf"
         if not out.exists():
+            write_imatrix(folder / "ones.dat", plain, lambda _, cols: [1.0] * cols)
             llama_quantize(plain, out, "Q4_0", "--pure", "--tensor-type", f"weight={kind}", "--token-embedding-type", kind,
-                           "--output-tensor-type", kind, *(ones() if kind in NEED_IMATRIX else []))
+                           "--output-tensor-type", kind, *(["--imatrix", folder / "ones.dat"] if kind in NEED_IMATRIX else []))
         return out
     return call
 
@@ -124,6 +126,78 @@ def test_tensors_of_the_same_type_are_copied(smelt, quantised, llama_quantize, t
     llama_quantize(quantised(kind), tmp_path / "theirs.gguf", "Q4_0", *options)
     smelt("quantize", quantised(kind), tmp_path / "ours.gguf", "Q4_0", *options, "--quiet", check=True)
     assert_same_gguf(tmp_path / "ours.gguf", tmp_path / "theirs.gguf")
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_blocks_that_are_not_finite(smelt, quantised, llama_quantize, tmp_path, kind):
+    """Blocks of ones, whose scales are NaN: found where they are copied and where they are decoded, replaced on demand."""
+    options = ["--pure", "--tensor-type", f"weight={kind}", "--token-embedding-type", kind, "--output-tensor-type", kind]
+    name, bad, good = "blk.0.attn_v.weight", tmp_path / "bad.gguf", tmp_path / "good.gguf"
+    data = bytearray(quantised(kind).read_bytes())
+    seen = json.loads(smelt("inspect", quantised(kind), "--json", check=True).stdout)
+    (t,) = (t for t in seen["tensors"] if t["name"] == name)
+    n = t["bytes"] * 256 // math.prod(t["shape"])  # of 256 elements
+    start, end = t["offset"], t["offset"] + t["bytes"]
+    data[end - n:end] = b"\xff" * n
+    bad.write_bytes(data)
+
+    assert llama_quantize(bad, tmp_path / "theirs.gguf", "Q4_0", *options, check=False).returncode != 0
+    done = smelt("quantize", bad, good, "Q4_0", *options)
+    assert done.returncode == 3 and f"'{name}': the {kind.lower()} block at row {t['shape'][0] - 1}, column 0" in done.stderr
+    done = smelt("quantize", bad, good, "Q8_0" if kind != "Q8_0" else "Q4_0", "--allow-requantize")
+    assert done.returncode == 3 and f"'{name}'" in done.stderr
+
+    done = smelt("quantize", bad, good, "Q4_0", *options, "--replace-nonfinite", "0", check=True)
+    assert f"{name}: 256\n" in done.stdout
+    smelt("quantize", good, tmp_path / "f32.gguf", "F32", "--allow-requantize", "--quiet", check=True)
+    values = np.frombuffer(read_gguf(tmp_path / "f32.gguf").tensors[name].data, "<f4")
+    assert not values[-256:].any() and values[:-256].any()
+    seen = json.loads(smelt("inspect", good, "--json", check=True).stdout)
+    (t,) = (t for t in seen["tensors"] if t["name"] == name)
+    assert good.read_bytes()[t["offset"]:t["offset"] + t["bytes"] - n] == data[start:end - n]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("mix", ["Q4_0", "Q8_0", "Q4_K_M", "IQ4_XS", "TQ2_0", "MXFP4_MOE"])
+def test_weights_that_are_not_finite(smelt, workshop, llama_quantize, tmp_path, mix, value):
+    source, bad, name = workshop.lossless("hidden-256"), tmp_path / "bad.gguf", "blk.0.ffn_up.weight"
+    tensor = read_gguf(source).tensors[name]
+    size = {"F32": 4, "F16": 2, "BF16": 2}[tensor.type]
+    seen = json.loads(smelt("inspect", source, "--json", check=True).stdout)
+    (t,) = (t for t in seen["tensors"] if t["name"] == name)
+    data = bytearray(source.read_bytes())
+    at = t["offset"] + size * (5 * t["shape"][1] + 77)
+    bits = struct.pack("<e", value) if tensor.type == "F16" else struct.pack("<f", value)[-size:]
+    data[at:at + size] = bits
+    bad.write_bytes(data)
+    assert llama_quantize(bad, tmp_path / "theirs.gguf", mix, check=False).returncode != 0
+    done = smelt("quantize", bad, tmp_path / "ours.gguf", mix)
+    word = "NaN" if value != value else "infinity" if value > 0 else "-infinity"
+    assert done.returncode == 3 and f"'{name}' has {word} at row 5, column 77" in done.stderr
+    assert not (tmp_path / "ours.gguf").exists()
+    data[at:at + size] = bytes(size)
+    bad.with_name("zero.gguf").write_bytes(data)
+    smelt("quantize", bad, tmp_path / "ours.gguf", mix, "--replace-nonfinite", "0", "--quiet", check=True)
+    llama_quantize(bad.with_name("zero.gguf"), tmp_path / "theirs.gguf", mix)
+    assert_same_gguf(tmp_path / "ours.gguf", tmp_path / "theirs.gguf")
+
+
+@pytest.mark.parametrize("options", [["--prune-layers", "1,4"], ["--keep-split"], ["--keep-split", "--prune-layers", "0"]],
+                         ids=["pruned", "split", "both"])
+@pytest.mark.parametrize("mix", ["IQ2_XXS", "Q4_K_M"])
+def test_an_importance_matrix_of_all_layers(smelt, llama, workshop, llama_quantize, tmp_path, mix, options):
+    """Its entries have the numbers that the layers had before."""
+    source = workshop.lossless("twelve-layers")
+    write_imatrix(tmp_path / "im.dat", source, lambda i, cols: [1.0 + (i * 7 + k * 13) % 31 for k in range(cols)])
+    llama("gguf-split", "--split", "--split-max-tensors", "30", source, tmp_path / "part")
+    first = sorted(tmp_path.glob("part-*.gguf"))[0]
+    options = [*options, "--imatrix", "im.dat"]
+    llama("quantize", *options, first, "theirs.gguf", mix, "2", cwd=tmp_path)
+    smelt("quantize", first, "ours.gguf", mix, *options, "--quiet", check=True, cwd=tmp_path)
+    theirs, ours = (sorted(tmp_path.glob(f"{who}*.gguf")) for who in ("theirs", "ours"))
+    assert [p.name[6:] for p in theirs] == [p.name[4:] for p in ours]
+    for a, b in zip(ours, theirs):
+        assert_same_gguf(a, b)
 
 
 LAYERS = {"one": "3", "first": "0", "last": "11", "several": "1,2,10", "a-range": "4-7", "backwards": "9,8,0", "twice": "5,5,5-6",
