@@ -56,16 +56,16 @@ static void warn_of_lists(const smelt_ctx *ctx, const smelt_plan *plan, uint64_t
     }
 }
 
-smelt_status edit_tensors(const smelt_ctx *ctx, const edit_opts *o, smelt_plan *plan, uint64_t *layers, smelt_err *err)
+smelt_status edit_tensors(const smelt_ctx *ctx, const edit_opts *o, smelt_plan *plan, uint64_t *left, smelt_err *err)
 {
-    *layers = 0;
+    *left = 0;
     if (o->prune_layers) {
-        uint64_t *gone = NULL, before = 0;
+        uint64_t *list = NULL, before = 0;
         size_t n;
-        SMELT_TRY(parse_layers(o->prune_layers, &plan->out.arena, &gone, &n, err));
+        SMELT_TRY(parse_layers(o->prune_layers, &plan->out.arena, &list, &n, err));
         for (size_t i = 0; i < plan->out.n_tensors; i++)
             if (plan->out.tensors[i].layer >= (int64_t)before) before = (uint64_t)plan->out.tensors[i].layer + 1;
-        SMELT_TRY(plan_prune(plan, gone, n, layers, err));
+        SMELT_TRY(plan_prune(plan, list, n, left, err));
         warn_of_lists(ctx, plan, before);
     }
     if (!o->keep_split) return plan_sort(plan, err);
