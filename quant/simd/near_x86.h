@@ -46,6 +46,22 @@ static inline unsigned near_first(int elems, const __m256 *share, const uint16_t
     return list[first];
 }
 
+/* Eight elements and three values. */
+static inline unsigned near_eight(const iq_near *near, uint32_t entry, const float *x, const float *weights, __m256 values)
+{
+    float shares[32];
+    __m256 share[8];
+    for (int i = 0; i < 8; i += 2) {
+        const __m256i twice = _mm256_setr_epi32(i, i, i, i, i + 1, i + 1, i + 1, i + 1);
+        const __m256 diff = _mm256_sub_ps(values, _mm256_permutevar8x32_ps(_mm256_loadu_ps(x), twice));
+        const __m256 w = _mm256_permutevar8x32_ps(_mm256_loadu_ps(weights), twice);
+        _mm256_storeu_ps(shares + 4 * i, _mm256_mul_ps(_mm256_mul_ps(w, diff), diff));
+    }
+    for (int i = 0; i < 8; i++)
+        share[i] = _mm256_broadcast_ps((const __m128 *)(shares + 4 * i));
+    return near_first(8, share, near->lists + (size_t)8 * IQ_NEAR_AT(entry), IQ_NEAR_COUNT(entry));
+}
+
 /* What the searches of a group read: each element four times for eights, by lane; and for fours as it is, lane beside lane. */
 typedef struct near_rows {
     float x[LANES * 32 * 4], root[LANES * 32 * 4];
