@@ -1,6 +1,6 @@
 /* Falcon 7B (one key head), 40B and 180B (grouped, two norms), RW (ALiBi, biases, sequential). Hugging Face: modeling_falcon.py
  * and the older RWForCausalLM with its spellings; GGUF: llama.cpp's "falcon". */
-#include "arch/arch.h"
+#include "arch/llama.h"
 
 #define H(id) SMELT_HP_##id
 
@@ -35,7 +35,8 @@ static const smelt_hp_rule hp[] = {
     {H(MULTI_QUERY), "multi_query", HP_DEFAULT, 1},
     {H(PARALLEL), "parallel_attn", HP_DEFAULT, 1},
     {H(ALIBI), "alibi", HP_OPTIONAL},
-    {H(ROPE_BASE), "rope_theta|rope_parameters.rope_theta", HP_DEFAULT, 10000},
+    {H(ROPE_BASE), "rope_theta", HP_DEFAULT, 10000},
+    SMELT_ROPE_SCALING,
     {H(VOCAB), "vocab_size", HP_DEFAULT, 65024},
     {H(TIED), "tie_word_embeddings", HP_DEFAULT, 1},
     {H(ATTN_BIAS), "bias", HP_DEFAULT, 0},
@@ -48,7 +49,8 @@ static const smelt_hp_rule hp[] = {
 };
 
 static const smelt_hp keys[] = {H(CTX),      H(LAYOUT), H(EMBD),      H(FF),        H(LAYERS),    H(HEADS),
-                                H(KV_HEADS), H(LN_EPS), H(FILE_TYPE), H(ALIBI_MAX), H(ROPE_BASE), H(COUNT)};
+                                H(KV_HEADS), H(LN_EPS), H(FILE_TYPE), H(ALIBI_MAX), H(ROPE_BASE), SMELT_ROPE_SCALING_KEYS,
+                                H(COUNT)};
 
 static smelt_status derive(const json_t *config, smelt_hparams *h, smelt_err *err)
 {

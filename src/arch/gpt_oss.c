@@ -34,7 +34,7 @@ static const smelt_hp_rule hp[] = {
     {H(MLP_BIAS), "", HP_DEFAULT, 1},
     {H(VOCAB), "vocab_size", HP_DEFAULT, 201088},
     {H(RMS_EPS), "rms_norm_eps", HP_DEFAULT, 1e-5},
-    {H(ROPE_BASE), "rope_theta|rope_parameters.rope_theta", HP_DEFAULT, 150000},
+    {H(ROPE_BASE), "rope_theta", HP_DEFAULT, 150000},
     SMELT_LLAMA_COMMON,
     {H(SWIGLU_LIMIT), "swiglu_limit", HP_DEFAULT, 7},
     {H(SWIGLU_ALPHA), "swiglu_alpha", HP_OPTIONAL},

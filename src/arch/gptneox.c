@@ -1,6 +1,6 @@
 /* GPT-NeoX and Pythia. Hugging Face: modeling_gpt_neox.py and configuration_gpt_neox.py, in its old spelling (rotary_pct,
  * rotary_emb_base) and its new one (rope_parameters); GGUF: llama.cpp's "gptneox". */
-#include "arch/arch.h"
+#include "arch/llama.h"
 
 #define H(id) SMELT_HP_##id
 
@@ -28,8 +28,9 @@ static const smelt_hp_rule hp[] = {
     {H(HEADS), "num_attention_heads", HP_DEFAULT, 64},
     {H(KV_HEADS), "", HP_SAME_AS, 0, H(HEADS)},
     {H(HEAD_DIM), "", HP_RATIO, 0, H(EMBD), H(HEADS)},
-    {H(ROTARY_PCT), "rotary_pct|partial_rotary_factor|rope_parameters.partial_rotary_factor", HP_OPTIONAL},
-    {H(ROPE_BASE), "rotary_emb_base|rope_theta|rope_parameters.rope_theta", HP_DEFAULT, 10000},
+    {H(ROTARY_PCT), "rotary_pct|partial_rotary_factor", HP_OPTIONAL},
+    {H(ROPE_BASE), "rotary_emb_base|rope_theta", HP_DEFAULT, 10000},
+    SMELT_ROPE_SCALING,
     {H(PARALLEL), "use_parallel_residual", HP_DEFAULT, 1},
     {H(LN_EPS), "layer_norm_eps", HP_DEFAULT, 1e-5},
     {H(VOCAB), "vocab_size", HP_DEFAULT, 50432},
@@ -43,7 +44,8 @@ static const smelt_hp_rule hp[] = {
 
 /* ROPE_BASE is a key of its own only where it is not what every reader assumes. */
 static const smelt_hp keys[] = {H(CTX),   H(EMBD),     H(LAYERS), H(FF),        H(ROPE_DIM),
-                                H(HEADS), H(PARALLEL), H(LN_EPS), H(ROPE_BASE), H(COUNT)};
+                                H(HEADS), H(PARALLEL), H(LN_EPS), H(ROPE_BASE), SMELT_ROPE_SCALING_KEYS,
+                                H(COUNT)};
 
 static smelt_status derive(const json_t *config, smelt_hparams *h, smelt_err *err)
 {

@@ -32,6 +32,11 @@ extern const struct rope_scaling_row {
 /* Whether a hyperparameter that is set belongs to the rope scaling in use. */
 bool hp_in_use(const smelt_hparams *hp, smelt_hp id);
 
+/* A copy of config.json with what counts about RoPE where old files have it: rope_theta (and rotary_emb_base), partial_rotary_factor
+ * (and rotary_pct) at the top, the rest in rope_scaling. Where spellings contradict each other the choice is transformers': the whole
+ * of rope_scaling before rope_parameters, and what stands inside it before what stands beside it. NEW. */
+smelt_status rope_old_spelling(json_t *config, json_t **out, smelt_err *err);
+
 /* The first rule that makes a role; NULL if there is none. */
 const smelt_name_rule *arch_rule(const smelt_arch *arch, smelt_role role);
 /* Shape of a rule's text, such as "HEADS*HEAD_DIM,EMBD"; false if a hyperparameter is missing, it overflows or does not divide. */

@@ -51,7 +51,7 @@ static const json_t *lookup(const json_t *config, const char *keys, char *key, s
 
 static bool has_null(const json_t *config, const char *key) { return json_is_null(json_object_get(config, key)); }
 
-typedef enum hp_kind { KIND_U32, KIND_F32, KIND_BOOL, KIND_RSCALE, KIND_TEXT, KIND_ACT } hp_kind;
+typedef enum hp_kind { KIND_U32, KIND_F32, KIND_F64, KIND_BOOL, KIND_RSCALE, KIND_TEXT, KIND_ACT } hp_kind;
 
 static const hp_kind kinds[SMELT_HP_COUNT] = {
 #define SMELT_HPARAM(id, kind, key) [SMELT_HP_##id] = KIND_##kind,
@@ -117,6 +117,7 @@ static json_t *to_json_act(double v) { return json_string(act_name((smelt_act)v)
 static json_t *to_json_u32(double v) { return json_integer((json_int_t)v); }
 static json_t *to_json_bool(double v) { return json_boolean(v != 0); }
 static json_t *to_json_rscale(double v) { return json_string(rope_scaling_rows[(int)v].hf); }
+static json_t *to_json_f64(double v) { return json_real(v); }
 static json_t *to_json_f32(double v)
 {
     /* The shortest decimal that gives the same float32: what config.json had before GGUF rounded it. */
@@ -133,9 +134,10 @@ static const struct {
     smelt_status (*from_json)(const json_t *v, const char *key, double *out, smelt_err *err);
     json_t *(*to_json)(double v);
 } kind_ops[] = {
-    [KIND_U32] = {from_json_u32, to_json_u32},    [KIND_F32] = {from_json_f32, to_json_f32},
-    [KIND_BOOL] = {from_json_bool, to_json_bool}, [KIND_RSCALE] = {from_json_rscale, to_json_rscale},
-    [KIND_TEXT] = {from_json_bool, to_json_bool}, [KIND_ACT] = {from_json_act, to_json_act},
+    [KIND_U32] = {from_json_u32, to_json_u32},          [KIND_F32] = {from_json_f32, to_json_f32},
+    [KIND_F64] = {from_json_f32, to_json_f64},          [KIND_BOOL] = {from_json_bool, to_json_bool},
+    [KIND_RSCALE] = {from_json_rscale, to_json_rscale}, [KIND_TEXT] = {from_json_bool, to_json_bool},
+    [KIND_ACT] = {from_json_act, to_json_act},
 };
 
 static smelt_status apply_absent(const smelt_hp_rule *r, smelt_hparams *hp, smelt_err *err)
@@ -261,7 +263,11 @@ smelt_status arch_from_hf(const smelt_ctx *ctx, smelt_model *m, smelt_err *err)
                                    cls ? cls : "(none)", type ? type : "(none)", arch_list(&m->arena));
         return SMELT_OK;
     }
-    SMELT_TRY(read_hparams(m->config, arch->hp, &m->hp, err));
+    json_t *config;
+    SMELT_TRY(rope_old_spelling(m->config, &config, err));
+    smelt_status st = read_hparams(config, arch->hp, &m->hp, err);
+    json_decref(config);
+    SMELT_TRY(st);
     /* Before anything is done for each layer. */
     if (hp_u64(&m->hp, SMELT_HP_LAYERS) > m->n_tensors)
         return smelt_fail(err, SMELT_E_MISMATCH, "the configuration has %.0f layers, the file only %zu tensors",

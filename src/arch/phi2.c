@@ -1,5 +1,5 @@
 /* Phi-2. Hugging Face: modeling_phi.py and configuration_phi.py; GGUF: llama.cpp's "phi2". */
-#include "arch/arch.h"
+#include "arch/llama.h"
 
 #define H(id) SMELT_HP_##id
 
@@ -26,8 +26,9 @@ static const smelt_hp_rule hp[] = {
     {H(HEADS), "num_attention_heads|n_head", HP_DEFAULT, 32},
     {H(KV_HEADS), "num_key_value_heads", HP_SAME_AS, 0, H(HEADS)},
     {H(HEAD_DIM), "", HP_RATIO, 0, H(EMBD), H(HEADS)},
-    {H(ROTARY_PCT), "partial_rotary_factor|rope_parameters.partial_rotary_factor", HP_OPTIONAL},
-    {H(ROPE_BASE), "rope_theta|rope_parameters.rope_theta", HP_DEFAULT, 10000},
+    {H(ROTARY_PCT), "partial_rotary_factor", HP_OPTIONAL},
+    {H(ROPE_BASE), "rope_theta", HP_DEFAULT, 10000},
+    SMELT_ROPE_SCALING,
     {H(LN_EPS), "layer_norm_eps|layer_norm_epsilon", HP_DEFAULT, 1e-5},
     {H(VOCAB), "vocab_size", HP_DEFAULT, 51200},
     {H(TIED), "tie_word_embeddings", HP_DEFAULT, 0},
@@ -41,7 +42,8 @@ static const smelt_hp_rule hp[] = {
 };
 
 static const smelt_hp keys[] = {H(CTX),    H(EMBD),     H(FF),        H(LAYERS),  H(HEADS),     H(KV_HEADS),
-                                H(LN_EPS), H(ROPE_DIM), H(FILE_TYPE), H(ADD_BOS), H(ROPE_BASE), H(COUNT)};
+                                H(LN_EPS), H(ROPE_DIM), H(FILE_TYPE), H(ADD_BOS), H(ROPE_BASE), SMELT_ROPE_SCALING_KEYS,
+                                H(COUNT)};
 
 static smelt_status derive(const json_t *config, smelt_hparams *h, smelt_err *err)
 {

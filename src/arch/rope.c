@@ -1,19 +1,60 @@
-/* LLaMA 3's RoPE scaling as the tensor of frequency factors that GGUF carries. Formula: transformers'
- * _compute_llama3_parameters; arithmetic in float32 as llama.cpp's converter does it with torch. */
+/* What config.json says about RoPE, in its several spellings, and LLaMA 3's scaling as the tensor of frequency factors that GGUF
+ * carries. Sources: transformers' modeling_rope_utils.py for which spelling counts and for _compute_llama3_parameters; arithmetic in
+ * float32 as llama.cpp's converter does it with torch. */
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "arch/internal.h"
 #include "base/bytes.h"
+
+smelt_status rope_old_spelling(json_t *config, json_t **out, smelt_err *err)
+{
+    static const char *const moved[][2] = {{"rope_theta", "rotary_emb_base"}, {"partial_rotary_factor", "rotary_pct"}};
+    json_t *from = json_object_get(config, "rope_scaling");
+    if (!json_object_size(from)) from = json_object_get(config, "rope_parameters");
+    json_t *to = json_copy(config), *scaling = json_object();
+    bool bad = !to || !scaling || (json_object_size(from) && json_object_update(scaling, from) != 0);
+    for (size_t i = 0; !bad && i < sizeof moved / sizeof *moved; i++) {
+        json_t *v = json_object_get(scaling, moved[i][0]);
+        for (size_t k = 0; v && !json_is_null(v) && k < 2; k++)
+            if (k == 0 || json_object_get(to, moved[i][k])) bad |= json_object_set(to, moved[i][k], v) != 0;
+        json_object_del(scaling, moved[i][0]);
+    }
+    if (!bad && json_object_size(from)) bad = json_object_set(to, "rope_scaling", scaling) != 0;
+    json_object_del(to, "rope_parameters");
+    json_decref(scaling);
+    if (bad) {
+        json_decref(to);
+        return smelt_oom(err);
+    }
+    *out = to;
+    return SMELT_OK;
+}
+
+/* A decimal f with floor(whole * f) == part, as transformers computes a number of dimensions; part / whole itself where it is one. */
+static double share(double part, double whole)
+{
+    enum { DIGITS = 15 }; /* that a double and a writer of JSON keep */
+    char text[32];
+    const double exact[] = {part / whole, (part + 1e-9) / whole};
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(text, sizeof text, "%.*g", DIGITS, exact[i]);
+        double f = strtod(text, NULL);
+        if (floor(whole * f) == part) return f;
+    }
+    return exact[0];
+}
 
 smelt_status derive_rotary(smelt_hparams *hp, double fallback, smelt_err *err)
 {
     const double dim = hp->v[SMELT_HP_HEAD_DIM];
     double *pct = &hp->v[SMELT_HP_ROTARY_PCT], *rope = &hp->v[SMELT_HP_ROPE_DIM];
     if (hp->set[SMELT_HP_ROPE_DIM])
-        *pct = dim > 0 ? *rope / dim : 0;
+        *pct = dim > 0 ? share(*rope, dim) : 0;
     else {
         if (!hp->set[SMELT_HP_ROTARY_PCT]) *pct = fallback;
-        *rope = floor(*pct * dim + 1e-6);
+        *rope = floor(*pct * dim);
     }
     if (!(*pct >= 0 && *pct <= 1)) return smelt_fail(err, SMELT_E_CORRUPT, "RoPE on %g of %g dimensions of a head", *rope, dim);
     hp->set[SMELT_HP_ROTARY_PCT] = hp->set[SMELT_HP_ROPE_DIM] = true;

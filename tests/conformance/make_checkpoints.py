@@ -420,6 +420,18 @@ def bare_llama_model(d: Path) -> None:
     edit_json(d / "config.json", lambda c: c.update(architectures=["LlamaModel"]))
 
 
+def other_theta(d: Path) -> None:
+    edit_json(d / "config.json", lambda c: c.update(rope_theta=10000.0))
+
+
+def other_rope_parameters(d: Path) -> None:
+    edit_json(d / "config.json", lambda c: c.update(rope_parameters={"rope_type": "yarn", "rope_theta": 77.0, "factor": 4.0}))
+
+
+def without_original_context(d: Path) -> None:
+    edit_json(d / "config.json", lambda c: c["rope_scaling"].pop("original_max_position_embeddings", None))
+
+
 def legacy_files(d: Path) -> None:
     edit_json(d / "config.json", lambda c: [c.pop(k, None) for k in ("num_key_value_heads", "rope_theta", "head_dim",
                                                                        "attention_bias", "mlp_bias", "max_position_embeddings")]
@@ -514,6 +526,12 @@ SPECS = [
         rope_parameters={"rope_type": "yarn", "rope_theta": 10000.0, **YARN, "beta_fast": 32.0, "beta_slow": 1.0})),
     Spec("rope-yarn-v4", "yarn rope scaling, rope_scaling", positions=160, style=4, config=dict(
         rope_parameters={"rope_type": "yarn", "rope_theta": 1000000.0, **YARN, "attention_factor": 1.1})),
+    Spec("rope-theta-twice", "rope_theta beside another one in rope_parameters, which counts", positions=160, after=other_theta,
+         config=dict(rope_parameters={"rope_type": "linear", "rope_theta": 500000.0, "factor": 2.5})),
+    Spec("rope-dicts-twice", "rope_scaling beside another rope_parameters, of which nothing counts", style=4, positions=160,
+         after=other_rope_parameters, config=dict(rope_parameters={"rope_type": "linear", "rope_theta": 500000.0, "factor": 2.5})),
+    Spec("rope-yarn-bare", "YaRN without its original context", style=4, positions=160, after=without_original_context, config=dict(
+        rope_parameters={"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0}, max_position_embeddings=128)),
     Spec("bare-LlamaModel", "names without a leading model. and no head", state=drop_prefix, after=bare_llama_model,
          config=dict(tie_word_embeddings=True), runs=False),
     Spec("inv-freq-buffers", "rotary buffers of old checkpoints", state=add_inv_freq, style=4, dtype="float16", layout="bin"),

@@ -3,6 +3,7 @@
 
     make_families.py OUTDIR [NAME...]   OUTDIR/NAME for each, with two files beside it
     make_families.py list
+    make_families.py data OUTDIR        what is committed as tests/data/families: one of a kind, as small as can be
 
 NAME.tensors.safetensors holds what a way to GGUF and back must give: the tensors under transformers' own names, without buffers.
 NAME.logits.safetensors holds reference logits as make_checkpoints.py describes them. Values are wide and distinct, sizes awkward: no
@@ -23,7 +24,7 @@ class Family:
     about: str
     cls: str | None                                        # transformers' prefix: GPTNeoX, Falcon; None: built by hand
     config: dict
-    vocab: str = "gpt2"
+    vocab: str | None = "gpt2"
     vocab_size: int = 389
     dtype: str | Callable[[str], str] = "float32"
     layout: str = "st"
@@ -286,9 +287,13 @@ OSS = dict(hidden_size=64, num_attention_heads=6, num_key_value_heads=2, num_hid
 
 FAMILIES = [
     Family("neox-now", "GPT-NeoX as transformers 5 saves it", "GPTNeoX", NEOX, peer=False),
-    Family("neox-sequential-now", "sequential residual, another rotary part and base", "GPTNeoX", dict(
-        NEOX, use_parallel_residual=False, rope_parameters={"rope_type": "default", "rope_theta": 20000.0, "partial_rotary_factor": 0.5}),
-        peer=False, dtype=mixed),
+    Family("neox-sequential-now", "sequential residual, another base, RoPE on 40 of 96 dimensions", "GPTNeoX", dict(
+        NEOX, hidden_size=192, num_attention_heads=2, use_parallel_residual=False, rope_parameters={
+            "rope_type": "default", "rope_theta": 20000.0, "partial_rotary_factor": 0.42}), peer=False, dtype=mixed),
+    Family("neox-scaled", "RoPE scaling where nobody published any", "GPTNeoX", dict(NEOX, rope_parameters={
+        "rope_type": "linear", "factor": 2.5, "rope_theta": 10000.0, "partial_rotary_factor": 0.25}), peer=False, positions=64),
+    Family("phi2-yarn", "YaRN without its original context, which is then the context", "Phi", dict(PHI, rope_parameters={
+        "rope_type": "yarn", "factor": 4.0, "rope_theta": 10000.0, "partial_rotary_factor": 0.5}), peer=False, positions=160),
     Family("pythia-like", "GPT-NeoX of its time: rotary_pct, masks and frequencies in a sharded .bin", "GPTNeoX", NEOX256, dtype="float16",
            layout="bin-sharded", spelling=old_neox, raw=True, state=with_buffers("attention.dense:.bias", "attention.dense:.masked_bias",
                                                                                  "attention.dense:rotary_emb.inv_freq")),
@@ -354,6 +359,39 @@ FAMILIES = [
 BY_NAME = {f.name: f for f in FAMILIES}
 
 
+def committed(name: str, like: str, **config: Any) -> Family:
+    """A family's checkpoint in safetensors for the quick tests, without a tokenizer: 2 layers, 64 tokens, rows of 32."""
+    spec = BY_NAME[like]
+    keep = {k: v for k, v in spec.config.items() if k in ("attention_types", "new_decoder_architecture", "alibi", "bias", "parallel_attn", "multi_query",
+                                                          "attn_config", "rope_parameters", "num_experts_per_tok", "tie_word_embeddings")}
+    return dataclasses.replace(spec, name=name, config={**keep, **config}, vocab=None, tokens=None, vocab_size=64, layout="st", positions=20, dtype="bfloat16")
+
+
+SMALL = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48, max_position_embeddings=64)
+GROUPED = dict(SMALL, num_key_value_heads=2)
+EXPERTS = dict(GROUPED, intermediate_size=32, max_position_embeddings=512, head_dim=16, num_local_experts=3, sliding_window=8)
+COMMITTED = [
+    committed("falcon-7b", "falcon-7b-now", hidden_size=32, num_hidden_layers=2, num_attention_heads=4),
+    committed("falcon-40b", "falcon-40b-now", hidden_size=32, num_hidden_layers=2, num_attention_heads=4, num_kv_heads=2),
+    committed("falcon-rw", "falcon-rw-now", hidden_size=32, num_hidden_layers=2, num_attention_heads=4),
+    committed("gpt-oss", "gpt-oss-bf16", **EXPERTS),
+    committed("gpt-oss-mxfp4", "gpt-oss-mxfp4", **EXPERTS),
+    committed("gptj", "gptj-now", n_embd=32, n_layer=2, n_head=4, rotary_dim=4, n_positions=64),
+    committed("gptneo", "gptneo-now", hidden_size=32, num_layers=2, num_heads=4, max_position_embeddings=32, window_size=8,
+              attention_types=[[["global", "local"], 1]]),
+    committed("gptneox", "neox-now", **SMALL),
+    dataclasses.replace(committed("llama", "qwen3-now", **GROUPED), cls="Llama"),
+    dataclasses.replace(committed("mistral", "qwen3-now", **GROUPED, sliding_window=8), cls="Mistral"),
+    committed("mpt", "mpt-clip-old", d_model=32, n_heads=4, n_layers=2, max_seq_len=64),
+    committed("phi2", "phi2-now", **SMALL),
+    committed("qwen1", "qwen1", hidden_size=32, num_attention_heads=4, num_hidden_layers=2, intermediate_size=96, kv_channels=8),
+    committed("qwen2", "qwen2.5-tied-now", **GROUPED),
+    committed("qwen2-moe", "qwen2-moe-now", **GROUPED, moe_intermediate_size=16, num_experts=4, shared_expert_intermediate_size=24),
+    committed("qwen3", "qwen3-now", **GROUPED, head_dim=16),
+    committed("qwen3-moe", "qwen3-moe-now", **GROUPED, head_dim=16, moe_intermediate_size=16, num_experts=4),
+]
+
+
 def random_values(state: dict, seed: int) -> dict:
     import torch
     out = {}
@@ -409,7 +447,8 @@ def make_one(spec: Family, out: Path) -> Path:
     layout = spec.state(state, plain) if spec.state else state
     model.load_state_dict(mxfp4_values(layout), strict=False)
     makers.save_logits(out / f"{spec.name}.logits.safetensors", model, spec.positions, seed)
-    makers.VOCABS[spec.vocab](part, spec.tokens or spec.vocab_size)
+    if spec.vocab:
+        makers.VOCABS[spec.vocab](part, spec.tokens or spec.vocab_size)
     makers.save_weights(part, layout, spec.layout)
     save_file(layout if spec.comes_back else state, str(out / f"{spec.name}.tensors.safetensors"))
     shutil.rmtree(d, ignore_errors=True)
@@ -421,6 +460,10 @@ def main(argv: list[str]) -> None:
     if argv[:1] == ["list"]:
         for f in FAMILIES:
             print(f"{f.name:24} {f.about}")
+    elif argv[:1] == ["data"] and len(argv) == 2:
+        for f in COMMITTED:
+            print(make_one(f, Path(argv[1])))
+            (Path(argv[1]) / f"{f.name}.tensors.safetensors").unlink()  # those of the checkpoint
     elif argv:
         for name in argv[1:] or [f.name for f in FAMILIES]:
             print(make_one(BY_NAME[name], Path(argv[0])))

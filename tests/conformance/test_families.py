@@ -10,7 +10,7 @@ import pytest
 
 import make_checkpoints as makers
 import make_families as families
-from conftest import HERE, PEERS, assert_same_gguf, assert_same_tensors, checkpoint_tensors, locked, read_gguf, run_peer_converter
+from conftest import HERE, PEERS, ROOT, assert_same_gguf, assert_same_tensors, checkpoint_tensors, locked, read_gguf, run_peer_converter
 
 ALL = [f.name for f in families.FAMILIES]
 PEER = [f.name for f in families.FAMILIES if f.peer]
@@ -63,6 +63,20 @@ def made() -> FamilyWorkshop:
     w = FamilyWorkshop()
     w.prepare()
     return w
+
+
+def test_the_committed_checkpoints_are_what_their_maker_makes(tmp_path):
+    import torch
+    from safetensors.torch import load_file
+    data = ROOT / "tests/data/families"
+    for f in families.COMMITTED:
+        folder = families.make_one(f, tmp_path)
+        for p in (data / f.name).iterdir():
+            assert (folder / p.name).read_bytes() == p.read_bytes(), p
+        ours, again = (load_file(d / f"{f.name}.logits.safetensors") for d in (data, tmp_path))
+        assert torch.equal(ours["input_ids"], again["input_ids"])
+        torch.testing.assert_close(ours["logits"], again["logits"])
+    assert {p.name.split(".")[0] for p in data.iterdir()} == {f.name for f in families.COMMITTED}
 
 
 def as_float32(tensors: dict) -> dict:

@@ -75,6 +75,13 @@ def test_transformers_loads_what_came_back_from_gguf(smelt, workshop, tmp_path, 
     assert torch.equal(transformers_logits(back, reference["input_ids"]), reference["logits"])
 
 
+@pytest.mark.parametrize("name", [n for n in RUNNABLE if n.startswith("rope-")])
+def test_transformers_reads_the_source_as_its_reference_logits_say(workshop, name):
+    import torch
+    reference = workshop.logits(name)
+    assert torch.equal(transformers_logits(workshop.checkpoint(name), reference["input_ids"]), reference["logits"])
+
+
 @pytest.mark.parametrize("name", ["llama-mha-spm", "OpenLLaMA-3b-like", "bpe-gpt2", "bpe-smollm", "bpe-qwen2-padded", "rope-llama3-v5",
                                   "spm-in-tokenizer-json", "spm-both-files", "smollm2-vocabulary"])
 def test_a_tokenizer_that_came_back_from_gguf_encodes_the_same(smelt, workshop, tmp_path, name):

@@ -130,7 +130,8 @@ int main(void)
         "This page is made from the tables that the code uses (`src/arch/`), by `tests/tools/models_page.c`; a test compares the two.\n\n"
         "`%L` stands for the layer, `%E` for the expert. A family's prefix may be absent from a checkpoint's names. Shapes are in terms\n"
         "of hyperparameters, outermost dimension first. Several spellings of a key are read, the first one that is there counts, and\n"
-        "the first one is written.\n\n"
+        "the first one is written. What is said here of `rope_scaling`, `rope_theta` and `partial_rotary_factor` is read from\n"
+        "`rope_parameters` too; where the spellings contradict each other, the one that transformers 5 takes counts.\n\n"
         "| models | `architectures` | `model_type` | GGUF |\n|---|---|---|---|");
     for (size_t i = 0; i < sizeof archs / sizeof *archs; i++) {
         const smelt_arch *a = archs[i];

@@ -637,6 +637,23 @@ static void what_configurations_say_and_what_follows(void **state)
         {GPTNEOX, "\"rotary_emb_base\": 500", "", H(ROPE_BASE), 500},
         {GPTNEOX, "\"rope_parameters\": {\"rope_theta\": 500}", "", H(ROPE_BASE), 500},
         {GPTNEOX, "\"use_parallel_residual\": false", "", H(PARALLEL), 0},
+        /* RoPE in two spellings that contradict each other: rope_scaling before rope_parameters, what is inside before what is beside. */
+        {GPTNEOX, "\"rotary_pct\": 0.5, \"rope_parameters\": {\"partial_rotary_factor\": 1.0}", "", H(ROPE_DIM), 2},
+        {GPTNEOX, "\"rotary_emb_base\": 300, \"rope_parameters\": {\"rope_theta\": 500}", "", H(ROPE_BASE), 500},
+        {QWEN2, "\"rope_theta\": 300, \"rope_parameters\": {\"rope_theta\": 500}", "", H(ROPE_BASE), 500},
+        {QWEN2, "\"rope_theta\": 300, \"rope_parameters\": {\"rope_theta\": null}", "", H(ROPE_BASE), 300},
+        {QWEN2,
+         "\"rope_theta\": 300, \"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}, \"rope_parameters\": {\"rope_theta\": 500}",
+         "", H(ROPE_BASE), 300},
+        {QWEN2, "\"rope_scaling\": {}, \"rope_parameters\": {\"rope_theta\": 500}", "", H(ROPE_BASE), 500},
+        {QWEN2,
+         "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}, \"rope_parameters\": {\"rope_type\": \"yarn\", \"factor\": 4}",
+         "", H(ROPE_FACTOR), 2},
+        {QWEN2, "\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 2}", "", H(ROPE_ORIG_CTX), 6},
+        /* Scaling in the families where nobody published any. */
+        {GPTNEOX, "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2.5}", "", H(ROPE_FACTOR), 2.5},
+        {PHI2, "\"rope_parameters\": {\"rope_type\": \"linear\", \"factor\": 2.5}", "", H(ROPE_FACTOR), 2.5},
+        {FALCON, "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2.5}", "", H(ROPE_FACTOR), 2.5},
         {PHI2, "\"partial_rotary_factor\": 1", "", H(ROPE_DIM), 2},
         {PHI2, "\"rope_parameters\": {\"partial_rotary_factor\": 1.0, \"rope_theta\": 77}", "", H(ROPE_DIM), 2},
         {GPTJ, "\"n_embd\": null, \"hidden_size\": 8, \"n_inner\": null", "", H(FF), 32},
@@ -665,6 +682,26 @@ static void what_configurations_say_and_what_follows(void **state)
     has_rows(&m, "blk.1.attn_norm_2.weight", "transformer.h.1.ln_attn.weight", 1, "0-7");
     has_rows(&m, "blk.1.attn_norm.weight", "transformer.h.1.ln_mlp.weight", 1, "0-7");
     model_free(&m);
+}
+
+/* transformers turns int(head_dim * factor) dimensions, in doubles. */
+static void the_rotary_share_of_a_gguf_gives_its_dimensions_again(void **state)
+{
+    (void)state;
+    for (unsigned head = 1; head <= 512; head++)
+        for (unsigned dim = 0; dim <= head; dim++) {
+            smelt_hparams hp = {0}, back = {0};
+            hp.set[H(HEAD_DIM)] = hp.set[H(ROPE_DIM)] = back.set[H(HEAD_DIM)] = back.set[H(ROTARY_PCT)] = true;
+            hp.v[H(HEAD_DIM)] = back.v[H(HEAD_DIM)] = head;
+            hp.v[H(ROPE_DIM)] = dim;
+            assert_int_equal(derive_rotary(&hp, 1, NULL), SMELT_OK);
+            char text[40];
+            snprintf(text, sizeof text, "%.16g", hp.v[H(ROTARY_PCT)]); /* as config.json gets it */
+            back.v[H(ROTARY_PCT)] = strtod(text, NULL);
+            assert_int_equal(derive_rotary(&back, 1, NULL), SMELT_OK);
+            if ((unsigned)(head * back.v[H(ROTARY_PCT)]) != dim || back.v[H(ROPE_DIM)] != dim)
+                fail_msg("%u of %u become %s", dim, head, text);
+        }
 }
 
 static void absent_members_mean_what_the_configuration_class_says(void **state)
@@ -974,6 +1011,7 @@ int main(void)
         cmocka_unit_test(gpt_oss_has_its_pairs_in_turn_in_both_layouts),
         cmocka_unit_test(the_original_layout_of_gpt_oss_becomes_the_published_one),
         cmocka_unit_test(what_configurations_say_and_what_follows),
+        cmocka_unit_test(the_rotary_share_of_a_gguf_gives_its_dimensions_again),
         cmocka_unit_test(absent_members_mean_what_the_configuration_class_says),
         cmocka_unit_test(misfits_are_listed_for_every_family),
         cmocka_unit_test(hostile_numbers_are_refused_at_once),
