@@ -7,11 +7,11 @@
 
 smelt_status gguf_project(const smelt_ctx *ctx, const smelt_model *model, smelt_model *out, smelt_err *err)
 {
-    (void)ctx;
     if (!model->arch && !model->meta_complete)
         return smelt_fail(err, SMELT_E_UNSUPPORTED, "%s cannot become GGUF, which needs an architecture: %s", model->path,
                           model->unmapped ? model->unmapped : "there is no config.json beside it; give the model's directory");
     SMELT_TRY(arch_project_gguf(model, out, err));
+    if (model->arch && !model->meta_complete) arch_gguf_losses(ctx, model);
     for (size_t i = 0; i < out->n_tensors; i++) {
         const smelt_tensor *t = &out->tensors[i];
         uint64_t elems;

@@ -172,6 +172,9 @@ void arch_rope(const smelt_model *model, uint64_t length, float *out, float *sca
 /* Whether the turns depend on the text's length beyond `length` positions. */
 bool arch_rope_grows(const smelt_model *model, uint64_t length);
 
+/* Warns of everything in a model of a family that its GGUF file cannot say, so that readers will compute something else. */
+void arch_gguf_losses(const smelt_ctx *ctx, const smelt_model *model);
+
 static inline uint64_t hp_u64(const smelt_hparams *hp, smelt_hp id) { return hp->set[id] ? (uint64_t)hp->v[id] : 0; }
 
 /* Turns a model with Hugging Face names and a config.json into a canonical one. All missing, unexpected and wrongly shaped

@@ -115,3 +115,31 @@ void arch_rope(const smelt_model *m, uint64_t length, float *out, float *scale)
     for (uint64_t i = 0; i < n / 2; i++)
         out[i] = 1.0f / powf((float)base, (float)(2 * i) / (float)n) / slower;
 }
+
+void arch_gguf_losses(const smelt_ctx *ctx, const smelt_model *m)
+{
+    const smelt_hparams *hp = &m->hp;
+    const smelt_block *b = &m->arch->block;
+    uint64_t window = 0;
+    for (int l = 0; b->window == SMELT_HP_LOCAL && l < (int)hp_u64(hp, SMELT_HP_LAYERS); l++)
+        window = window ? window : arch_window(m, l);
+    if (window && window < hp_u64(hp, SMELT_HP_CTX))
+        ctx_warn(ctx, "GGUF has no key for this family's sliding window: texts of more than %llu tokens will see all of them",
+                 (unsigned long long)window);
+    if (scaling_of(hp) == ROPE_DYNAMIC)
+        ctx_warn(ctx, "GGUF has no key for dynamic RoPE scaling: texts of more than %llu tokens will not be scaled",
+                 (unsigned long long)hp_u64(hp, SMELT_HP_CTX));
+    const struct {
+        smelt_hp id;
+        double otherwise;
+        const char *what;
+    } lost[] = {
+        {SMELT_HP_NORM_TOPK, b->norm_topk, "norm_topk_prob"},
+        {SMELT_HP_YARN_TRUNCATE, !b->yarn_exact, "truncate of YaRN"},
+    };
+    for (size_t i = 0; i < sizeof lost / sizeof *lost; i++)
+        if (hp_in_use(hp, lost[i].id) && hp->v[lost[i].id] != lost[i].otherwise)
+            ctx_warn(ctx, "GGUF has no key for %s, which readers take to be %s in this family", lost[i].what,
+                     lost[i].otherwise != 0 ? "true" : "false");
+    if (hp->set[SMELT_HP_ATTN_SCALE]) ctx_warn(ctx, "GGUF has no key for this family's scale of attention scores");
+}

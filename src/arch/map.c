@@ -22,6 +22,7 @@ bool hp_in_use(const smelt_hparams *hp, smelt_hp id)
         [SMELT_HP_YARN_ATTN] = 1 << ROPE_YARN,
         [SMELT_HP_YARN_BETA_FAST] = 1 << ROPE_YARN,
         [SMELT_HP_YARN_BETA_SLOW] = 1 << ROPE_YARN,
+        [SMELT_HP_YARN_TRUNCATE] = 1 << ROPE_YARN,
         [SMELT_HP_ROPE_LOW_FREQ] = 1 << ROPE_LLAMA3,
         [SMELT_HP_ROPE_HIGH_FREQ] = 1 << ROPE_LLAMA3,
     };

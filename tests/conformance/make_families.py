@@ -363,7 +363,7 @@ def committed(name: str, like: str, **config: Any) -> Family:
     """A family's checkpoint in safetensors for the quick tests, without a tokenizer: 2 layers, 64 tokens, rows of 32."""
     spec = BY_NAME[like]
     keep = {k: v for k, v in spec.config.items() if k in ("attention_types", "new_decoder_architecture", "alibi", "bias", "parallel_attn", "multi_query",
-                                                          "attn_config", "rope_parameters", "num_experts_per_tok", "tie_word_embeddings")}
+                                                          "attn_config", "rope_parameters", "num_experts_per_tok", "norm_topk_prob", "tie_word_embeddings")}
     return dataclasses.replace(spec, name=name, config={**keep, **config}, vocab=None, tokens=None, vocab_size=64, layout="st", positions=20, dtype="bfloat16")
 
 
@@ -431,7 +431,7 @@ def make_one(spec: Family, out: Path) -> Path:
         state = {n: t.to(getattr(torch, kind(n))) for n, t in sorted(saved.items())}
         (part / "model.safetensors").unlink()
         (part / "generation_config.json").unlink(missing_ok=True)
-        edit = lambda c: (c.update(dtype=str(config.dtype).removeprefix("torch.")), spec.spelling and spec.spelling(c))
+        edit = lambda c: (c.update(dtype=kind("attn.weight")), spec.spelling and spec.spelling(c))
     else:
         config, state = spec.hand(spec)
         makers.write_json(part / "config.json", config)

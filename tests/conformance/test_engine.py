@@ -12,7 +12,7 @@ BOUND = 2e-4  # of the largest logit
 FAMILIES = [f.name for f in families.FAMILIES]
 # The others differ from these in their vocabularies and files alone.
 LLAMAS = ["llama-mha-spm", "Llama-GQA-Tied-2x64", "odd-hidden-72", "biases", "head-dim-32", "mixed-dtypes", "bin-sharded", "bin-views",
-          "rope-llama3-v5", "rope-llama3-v4", "rope-linear-v5", "rope-linear-v4", "rope-yarn-v5", "rope-yarn-v4", "bare-LlamaModel",
+          "rope-llama3-v5", "rope-llama3-v4", "rope-linear-v5", "rope-linear-v4", "rope-yarn-v5", "rope-yarn-v4", "rope-theta-twice", "rope-dicts-twice", "rope-yarn-bare", "bare-LlamaModel",
           "Yi-6B-like-Chat", "Mistral-7B-like-v0.3", "Mistral-v4-no-window"]
 
 

