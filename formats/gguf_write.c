@@ -91,7 +91,7 @@ static smelt_status make_meta(const smelt_ctx *ctx, const smelt_model *model, co
         meta_remove(meta, "general.quantization_version");
         meta_remove(meta, "general.file_type");
         if (!meta_u32(meta, "general.quantization_version", QUANTIZATION_VERSION) ||
-            !meta_u32(meta, "general.file_type", (uint32_t)opts->file_type))
+            (opts->file_type >= 0 && !meta_u32(meta, "general.file_type", (uint32_t)opts->file_type)))
             return smelt_oom(err);
     }
     for (size_t i = 0; i < opts->n_keys; i++) {

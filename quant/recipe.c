@@ -18,20 +18,69 @@ typedef enum tensor_class {
 } tensor_class;
 
 static const unsigned char classes[SMELT_R_COUNT] = {
-    [SMELT_R_TOKEN_EMBD] = CLASS_EMBD,        [SMELT_R_OUTPUT] = CLASS_OUTPUT,
-    [SMELT_R_ATTN_Q] = CLASS_ATTN_Q,          [SMELT_R_ATTN_K] = CLASS_ATTN_K,
-    [SMELT_R_ATTN_V] = CLASS_ATTN_V,          [SMELT_R_ATTN_QKV] = CLASS_ATTN_V, /* which it is a part of */
-    [SMELT_R_ATTN_OUT] = CLASS_ATTN_OUT,      [SMELT_R_FFN_GATE] = CLASS_FFN_GATE,
-    [SMELT_R_FFN_GATE_EXPS] = CLASS_FFN_GATE, [SMELT_R_FFN_GATE_SHEXP] = CLASS_FFN_GATE,
-    [SMELT_R_FFN_UP] = CLASS_FFN_UP,          [SMELT_R_FFN_UP_EXPS] = CLASS_FFN_UP,
-    [SMELT_R_FFN_UP_SHEXP] = CLASS_FFN_UP,    [SMELT_R_FFN_DOWN] = CLASS_FFN_DOWN,
-    [SMELT_R_FFN_DOWN_EXPS] = CLASS_FFN_DOWN, [SMELT_R_FFN_DOWN_SHEXP] = CLASS_FFN_DOWN,
-    [SMELT_R_ATTN_NORM] = CLASS_KEEP,         [SMELT_R_FFN_NORM] = CLASS_KEEP,
-    [SMELT_R_OUTPUT_NORM] = CLASS_KEEP,       [SMELT_R_ROPE_FREQS] = CLASS_KEEP,
-    [SMELT_R_POS_EMBD] = CLASS_KEEP,          [SMELT_R_ATTN_NORM_2] = CLASS_KEEP,
-    [SMELT_R_ATTN_POST_NORM] = CLASS_KEEP,    [SMELT_R_ATTN_Q_NORM] = CLASS_KEEP,
-    [SMELT_R_ATTN_K_NORM] = CLASS_KEEP,       [SMELT_R_ATTN_SINKS] = CLASS_KEEP,
-    [SMELT_R_FFN_GATE_INP] = CLASS_KEEP,      [SMELT_R_FFN_GATE_INP_SHEXP] = CLASS_KEEP,
+    [SMELT_R_TOKEN_EMBD] = CLASS_EMBD,
+    [SMELT_R_OUTPUT] = CLASS_OUTPUT,
+    [SMELT_R_ATTN_Q] = CLASS_ATTN_Q,
+    [SMELT_R_ATTN_K] = CLASS_ATTN_K,
+    [SMELT_R_ATTN_V] = CLASS_ATTN_V,
+    [SMELT_R_ATTN_QKV] = CLASS_ATTN_V, /* which it is a part of */
+    [SMELT_R_ATTN_OUT] = CLASS_ATTN_OUT,
+    [SMELT_R_FFN_GATE] = CLASS_FFN_GATE,
+    [SMELT_R_FFN_GATE_EXPS] = CLASS_FFN_GATE,
+    [SMELT_R_FFN_GATE_SHEXP] = CLASS_FFN_GATE,
+    [SMELT_R_FFN_UP] = CLASS_FFN_UP,
+    [SMELT_R_FFN_UP_EXPS] = CLASS_FFN_UP,
+    [SMELT_R_FFN_UP_SHEXP] = CLASS_FFN_UP,
+    [SMELT_R_FFN_DOWN] = CLASS_FFN_DOWN,
+    [SMELT_R_FFN_DOWN_EXPS] = CLASS_FFN_DOWN,
+    [SMELT_R_FFN_DOWN_SHEXP] = CLASS_FFN_DOWN,
+    [SMELT_R_ATTN_NORM] = CLASS_KEEP,
+    [SMELT_R_FFN_NORM] = CLASS_KEEP,
+    [SMELT_R_OUTPUT_NORM] = CLASS_KEEP,
+    [SMELT_R_ROPE_FREQS] = CLASS_KEEP,
+    [SMELT_R_POS_EMBD] = CLASS_KEEP,
+    [SMELT_R_ATTN_NORM_2] = CLASS_KEEP,
+    [SMELT_R_ATTN_POST_NORM] = CLASS_KEEP,
+    [SMELT_R_ATTN_Q_NORM] = CLASS_KEEP,
+    [SMELT_R_ATTN_K_NORM] = CLASS_KEEP,
+    [SMELT_R_ATTN_SINKS] = CLASS_KEEP,
+    [SMELT_R_FFN_GATE_INP] = CLASS_KEEP,
+    [SMELT_R_FFN_GATE_INP_SHEXP] = CLASS_KEEP,
+    [SMELT_R_ATTN_KV_B] = CLASS_ATTN_V,
+    [SMELT_R_PER_LAYER_TOKEN_EMBD] = CLASS_EMBD,
+    [SMELT_R_PER_LAYER_MODEL_PROJ] = CLASS_KEEP,
+    [SMELT_R_TOKEN_TYPES] = CLASS_KEEP,
+    [SMELT_R_ALTUP_PROJ] = CLASS_KEEP,
+    [SMELT_R_ALTUP_UNEMBD_PROJ] = CLASS_KEEP,
+    [SMELT_R_ALTUP_CORRECT_COEF] = CLASS_KEEP,
+    [SMELT_R_ALTUP_CORRECT_SCALE] = CLASS_KEEP,
+    [SMELT_R_ALTUP_PREDICT_COEF] = CLASS_KEEP,
+    [SMELT_R_ALTUP_ROUTER] = CLASS_KEEP,
+    [SMELT_R_LAUREL_L] = CLASS_KEEP,
+    [SMELT_R_LAUREL_R] = CLASS_KEEP,
+    [SMELT_R_SSM_CONV1D] = CLASS_KEEP,
+    [SMELT_R_SHORTCONV] = CLASS_KEEP,
+    [SMELT_R_FFN_GATE_TID2EID] = CLASS_KEEP,
+    [SMELT_R_INDEXER_K_PROJ] = CLASS_KEEP,
+    [SMELT_R_INDEXER_Q_PROJ] = CLASS_KEEP,
+    [SMELT_R_ATTN_REL_B] = CLASS_KEEP,
+    [SMELT_R_ENC_ATTN_REL_B] = CLASS_KEEP,
+    [SMELT_R_DEC_ATTN_REL_B] = CLASS_KEEP,
+    [SMELT_R_TIME_MIX_FIRST] = CLASS_KEEP,
+    [SMELT_R_TIME_MIX_W0] = CLASS_KEEP,
+    [SMELT_R_TIME_MIX_W1] = CLASS_KEEP,
+    [SMELT_R_TIME_MIX_W2] = CLASS_KEEP,
+    [SMELT_R_TIME_MIX_V0] = CLASS_KEEP,
+    [SMELT_R_TIME_MIX_V1] = CLASS_KEEP,
+    [SMELT_R_TIME_MIX_V2] = CLASS_KEEP,
+    [SMELT_R_TIME_MIX_A0] = CLASS_KEEP,
+    [SMELT_R_TIME_MIX_A1] = CLASS_KEEP,
+    [SMELT_R_TIME_MIX_A2] = CLASS_KEEP,
+    [SMELT_R_TIME_MIX_G1] = CLASS_KEEP,
+    [SMELT_R_TIME_MIX_G2] = CLASS_KEEP,
+    [SMELT_R_TIME_MIX_DECAY_W1] = CLASS_KEEP,
+    [SMELT_R_TIME_MIX_DECAY_W2] = CLASS_KEEP,
+    [SMELT_R_TIME_MIX_LERP_FUSED] = CLASS_KEEP,
 };
 
 typedef enum mix_id {
@@ -197,10 +246,10 @@ static known know(const smelt_tensor *t)
     smelt_role role = (smelt_role)t->role;
     smelt_part part = (smelt_part)t->part;
     int layer = t->layer;
-    if (role == SMELT_R_NONE) role_parse(t->name, &role, &part, &layer);
+    if (role == SMELT_R_NONE && !role_parse(t->name, &role, &part, &layer)) layer = name_layer(t->name);
     return (known){.kind = (tensor_class)classes[role],
                    .layer = layer,
-                   .weight = part == SMELT_PART_WEIGHT,
+                   .weight = part == SMELT_PART_WEIGHT && !name_is_norm(t->name),
                    .matrix = t->shape.n >= 2,
                    .stacked = t->shape.n > 2 && t->shape.dim[t->shape.n - 3] > 1,
                    .cols = t->shape.n ? t->shape.dim[t->shape.n - 1] : 1};
@@ -332,6 +381,17 @@ static smelt_status patterns_match(const patterns *p, const smelt_recipe_opts *o
     return SMELT_OK;
 }
 
+static smelt_status copy_all(const smelt_model *out, smelt_choice *choices, int *file_type, smelt_err *err)
+{
+    uint64_t said;
+    if (!out->meta_complete)
+        return smelt_fail(err, SMELT_E_USAGE, "COPY keeps what a GGUF file has; `smelt convert` makes one of other sources");
+    for (size_t i = 0; i < out->n_tensors; i++)
+        choices[i] = (smelt_choice){out->tensors[i].dtype, out->tensors[i].dtype, "kept"};
+    if (meta_get_u64(&out->meta, "general.file_type", &said) && said <= INT32_MAX) *file_type = (int)said;
+    return SMELT_OK;
+}
+
 static smelt_choice chosen(smelt_dtype asked, smelt_dtype given, const char *why)
 {
     return (smelt_choice){asked, given, asked == given ? why : "row size"};
@@ -395,6 +455,7 @@ smelt_status recipe_quantize(const smelt_ctx *ctx, const smelt_model *out, const
     mix_id id = MIX_F32;
     SMELT_TRY(find_mix(opts->mix, &id, err));
     *file_type = mixes[id].file_type;
+    if (id == MIX_COPY) return copy_all(out, choices, file_type, err);
     const overview model = look(out, opts->imatrix);
     places seen = {0};
     smelt_arena arena = {0};

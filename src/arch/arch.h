@@ -151,6 +151,8 @@ bool name_match(const char *pattern, const char *stem, size_t len, int *layer, i
 int name_layer(const char *name);
 /* Such a name with the number of another layer, in the arena; NULL when out of memory. */
 char *name_move(smelt_arena *arena, const char *name, int layer);
+/* Whether a name ends as those of norms do, also in families that are not known. */
+bool name_is_norm(const char *name);
 /* The pattern with its numbers and a suffix, in the arena; NULL when out of memory. */
 char *name_fill(smelt_arena *arena, const char *pattern, int layer, int expert, const char *suffix);
 /* The role, part and layer that a canonical name means; false if none. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "arch/internal.h"
+#include "base/bytes.h"
 
 const struct rope_scaling_row rope_scaling_rows[ROPE_SCALINGS] = {
     [ROPE_NONE] = {"default", NULL},  [ROPE_LINEAR] = {"linear", "linear"}, [ROPE_YARN] = {"yarn", "yarn"},
@@ -480,6 +481,32 @@ static smelt_status map_gguf(const smelt_ctx *ctx, smelt_model *m, const smelt_a
     return names_from_gguf(ctx, m, arch, err);
 }
 
+/* What the choice of types asks of a family that is not known: sizes by their usual keys, of the first layer where layers differ. */
+static smelt_status learn_sizes(smelt_model *m, smelt_str arch, smelt_err *err)
+{
+    static const smelt_hp wanted[] = {SMELT_HP_LAYERS, SMELT_HP_HEADS, SMELT_HP_KV_HEADS, SMELT_HP_EXPERTS};
+    m->hp = (smelt_hparams){0};
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        const char *key = gguf_keys[wanted[i]];
+        char *full = arena_printf(&m->arena, "%.*s%s", (int)(arch.n < 64 ? arch.n : 64), arch.p, strchr(key, '.'));
+        if (!full) return smelt_oom(err);
+        const smelt_kv *kv = meta_find(&m->meta, full);
+        double v;
+        if (kv && kv->type == SMELT_KV_ARRAY && kv->v.a.n && (kv->v.a.type == SMELT_KV_U32 || kv->v.a.type == SMELT_KV_I32))
+            v = load_le32(kv->v.a.data);
+        else if (!meta_get_f64(&m->meta, full, &v) || !(v >= 0 && v <= INT32_MAX))
+            continue;
+        m->hp.v[wanted[i]] = v;
+        m->hp.set[wanted[i]] = true;
+    }
+    /* As llama.cpp reads it: without its own key, as many as there are heads. */
+    if (!m->hp.set[SMELT_HP_KV_HEADS] && m->hp.set[SMELT_HP_HEADS]) {
+        m->hp.v[SMELT_HP_KV_HEADS] = m->hp.v[SMELT_HP_HEADS];
+        m->hp.set[SMELT_HP_KV_HEADS] = true;
+    }
+    return SMELT_OK;
+}
+
 smelt_status arch_from_gguf(const smelt_ctx *ctx, smelt_model *m, smelt_err *err)
 {
     for (size_t i = 0; i < m->n_tensors; i++) {
@@ -502,12 +529,12 @@ smelt_status arch_from_gguf(const smelt_ctx *ctx, smelt_model *m, smelt_err *err
     if (!arch) {
         m->unmapped = arena_printf(&m->arena, "its architecture '%.*s' is not known; known are: %s",
                                    (int)(name.n < 64 ? name.n : 64), name.p, arch_list(&m->arena));
-        return m->unmapped ? SMELT_OK : smelt_oom(err);
+        return m->unmapped ? learn_sizes(m, name, err) : smelt_oom(err);
     }
     /* A GGUF can be re-encoded without knowing what it computes, so a file that does not fit its family is no error yet. */
     smelt_err why = {0};
     smelt_status st = map_gguf(ctx, m, arch, &why);
     if (st == SMELT_OK || st == SMELT_E_NOMEM) return st == SMELT_OK ? SMELT_OK : smelt_oom(err);
     m->unmapped = arena_strdup(&m->arena, why.text);
-    return m->unmapped ? SMELT_OK : smelt_oom(err);
+    return m->unmapped ? learn_sizes(m, name, err) : smelt_oom(err);
 }

@@ -96,6 +96,13 @@ char *role_name(smelt_arena *arena, smelt_role role, smelt_part part, int layer)
     return name_fill(arena, stems[role], layer, -1, parts[part]);
 }
 
+bool name_is_norm(const char *name)
+{
+    static const char suffix[] = "_norm.weight";
+    const size_t n = strlen(name), len = sizeof suffix - 1;
+    return n >= len && memcmp(name + n - len, suffix, len) == 0;
+}
+
 bool role_parse(const char *name, smelt_role *role, smelt_part *part, int *layer)
 {
     size_t len;

@@ -317,3 +317,21 @@ def test_inspect_tells_the_types_that_were_given(smelt, workshop, llama_quantize
     expected = read_gguf(tmp_path / "theirs.gguf").tensors
     assert {t["name"]: (t["dtype"].upper(), tuple(reversed(t["shape"])), t["bytes"]) for t in seen["tensors"]} == {
         n: (t.type, t.shape, len(t.data)) for n, t in expected.items()}
+
+
+@pytest.mark.parametrize("kind", ["F16", "Q4_K_M"])
+def test_copy(smelt, workshop, llama_quantize, tmp_path, kind):
+    llama_quantize(workshop.lossless("hidden-256"), tmp_path / "source.gguf", kind)
+    llama_quantize(tmp_path / "source.gguf", tmp_path / "theirs.gguf", "COPY")
+    smelt("quantize", tmp_path / "source.gguf", tmp_path / "ours.gguf", "COPY", "--quiet", check=True)
+    assert_same_gguf(tmp_path / "ours.gguf", tmp_path / "theirs.gguf")
+
+
+# Every mix that needs no importance matrix (tests/conformance/test_imatrix.py has those that do).
+@pytest.mark.parametrize("mix", ["Q2_0", "MXFP4_MOE", "IQ3_S", "IQ3_M", "IQ4_NL", "IQ4_XS", "TQ1_0", "TQ2_0", "Q2_K", "Q3_K_S",
+                                 "Q3_K_M", "Q3_K_L", "Q4_K_S", "Q4_K_M", "Q5_K_S", "Q5_K_M", "Q6_K"])
+@pytest.mark.parametrize("name", ["hidden-256", "twelve-layers"])
+def test_larger_blocks(smelt, workshop, llama_quantize, tmp_path, name, mix):
+    llama_quantize(workshop.lossless(name), tmp_path / "theirs.gguf", mix)
+    smelt("quantize", workshop.checkpoint(name), tmp_path / "ours.gguf", mix, "--quiet", check=True)
+    assert_same_gguf(tmp_path / "ours.gguf", tmp_path / "theirs.gguf")

@@ -1,5 +1,6 @@
 /* The choice of types from the command line, for comparisons with other implementations:
- *   recipe_cli quantize FAMILY MIX [--pure]        recipe_cli convert FAMILY TYPE
+ *   recipe_cli quantize FAMILY MIX [OPTION...]        recipe_cli convert FAMILY TYPE
+ * Options: --pure, --imatrix (there is one), layers=N heads=N kv_heads=N experts=N.
  * stdin has a line "NAME TYPE DIM…" for each tensor, outermost dimension first; stdout gets "NAME TYPE". */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,10 +26,29 @@ static bool read_tensor(char *line, smelt_arena *arena, smelt_tensor *t)
     return t->name != NULL;
 }
 
+/* An argument behind the mix. */
+static bool option(const char *arg, smelt_recipe_opts *opts, smelt_hparams *hp)
+{
+    static const struct {
+        const char *name;
+        smelt_hp hp;
+    } sizes[] = {
+        {"layers=", SMELT_HP_LAYERS}, {"heads=", SMELT_HP_HEADS}, {"kv_heads=", SMELT_HP_KV_HEADS}, {"experts=", SMELT_HP_EXPERTS}};
+    opts->pure |= strcmp(arg, "--pure") == 0;
+    opts->imatrix |= strcmp(arg, "--imatrix") == 0;
+    if (*arg == '-') return opts->pure || opts->imatrix;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        if (strncmp(arg, sizes[i].name, strlen(sizes[i].name)) == 0) {
+            hp->v[sizes[i].hp] = strtod(arg + strlen(sizes[i].name), NULL);
+            return hp->set[sizes[i].hp] = true;
+        }
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 4) {
-        fputs("usage: recipe_cli quantize FAMILY MIX [--pure] | recipe_cli convert FAMILY TYPE\n", stderr);
+        fputs("usage: recipe_cli quantize FAMILY MIX [OPTION...] | recipe_cli convert FAMILY TYPE\n", stderr);
         return 2;
     }
     static smelt_ctx ctx;
@@ -45,12 +65,11 @@ int main(int argc, char **argv)
         if (!read_tensor(line, &model.arena, &model.tensors[model.n_tensors++])) return 2;
     }
     smelt_choice *choices = arena_calloc(&model.arena, model.n_tensors, sizeof *choices);
-    smelt_recipe_opts opts = {.mix = argv[3],
-                              .output_type = SMELT_DT_COUNT,
-                              .embedding_type = SMELT_DT_COUNT,
-                              .pure = argc > 4,
-                              .allow_requantize = true};
+    smelt_recipe_opts opts = {
+        .mix = argv[3], .output_type = SMELT_DT_COUNT, .embedding_type = SMELT_DT_COUNT, .allow_requantize = true};
     if (!choices) return 4;
+    for (int i = 4; i < argc; i++)
+        if (!option(argv[i], &opts, &model.hp)) return 2;
     smelt_status st = strcmp(argv[1], "convert") == 0 ? recipe_convert(&ctx, &target, &model, argv[3], choices, &file_type, &err)
                                                       : recipe_quantize(&ctx, &model, &opts, choices, &file_type, &err);
     for (size_t i = 0; st == SMELT_OK && i < model.n_tensors; i++)
