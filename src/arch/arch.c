@@ -14,11 +14,16 @@ static const smelt_arch *const archs[] = {
 
 enum { N_ARCHS = sizeof archs / sizeof *archs };
 
-const smelt_arch *arch_by_name(const char *name, size_t len)
+const smelt_arch *arch_by_name(const char *name, size_t len, const smelt_meta *meta)
 {
-    for (size_t i = 0; i < N_ARCHS; i++)
-        if (strlen(archs[i]->name) == len && memcmp(archs[i]->name, name, len) == 0) return archs[i];
-    return NULL;
+    const smelt_arch *found = NULL;
+    for (size_t i = 0; i < N_ARCHS; i++) {
+        const smelt_arch *a = archs[i];
+        if (strlen(a->name) != len || memcmp(a->name, name, len) != 0) continue;
+        if (meta && a->gguf_mark && meta_find(meta, a->gguf_mark)) return a;
+        if (!found) found = a;
+    }
+    return found;
 }
 
 const smelt_arch *arch_by_class(const char *hf_class)

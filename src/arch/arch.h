@@ -110,6 +110,7 @@ enum { SMELT_HP_NOT = 1000 };
 
 typedef struct smelt_arch {
     const char *name;                 /* GGUF's general.architecture */
+    const char *gguf_mark;            /* where an earlier family has the same name: a key that only this one's files have */
     const char *stands_for;           /* published models, for people */
     const char *hf_classes;           /* config.json's architectures[0], '|' between; the first is what writers use */
     const char *marks;                /* where hf_classes is empty: members, '|' between, that a config.json without a class has */
@@ -130,8 +131,8 @@ typedef struct smelt_arch {
     int (*to_config)(const smelt_hparams *hp, json_t *config);
 } smelt_arch;
 
-/* BORROWED; NULL if no family has it. */
-const smelt_arch *arch_by_name(const char *name, size_t len);
+/* BORROWED; NULL if no family has it. `meta`, if not NULL, tells families of one name apart. */
+const smelt_arch *arch_by_name(const char *name, size_t len, const smelt_meta *meta);
 const smelt_arch *arch_by_class(const char *hf_class);
 /* The same for a config.json that names no class, by its members. */
 const smelt_arch *arch_by_marks(const json_t *config);

@@ -525,7 +525,7 @@ smelt_status arch_from_gguf(const smelt_ctx *ctx, smelt_model *m, smelt_err *err
         m->unmapped = "it has no general.architecture";
         return SMELT_OK;
     }
-    const smelt_arch *arch = arch_by_name(name.p, name.n);
+    const smelt_arch *arch = arch_by_name(name.p, name.n, &m->meta);
     if (!arch) {
         m->unmapped = arena_printf(&m->arena, "its architecture '%.*s' is not known; known are: %s",
                                    (int)(name.n < 64 ? name.n : 64), name.p, arch_list(&m->arena));

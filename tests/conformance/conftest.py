@@ -179,6 +179,8 @@ class Workshop:
             forget_old_caches(PEERS / "conformance", self.top.name)
             self.top.mkdir(exist_ok=True)
             os.utime(self.top)
+        # Versions of the makers do not wait for each other.
+        with locked(self.top):
             for spec in makers.SPECS:
                 if not self.checkpoint(spec.name).is_dir():
                     with contextlib.redirect_stdout(sys.stderr):

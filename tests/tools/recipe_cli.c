@@ -58,7 +58,7 @@ int main(int argc, char **argv)
     char line[1024];
     int file_type;
     model_init(&model);
-    model.arch = arch_by_name(argv[2], strlen(argv[2]));
+    model.arch = arch_by_name(argv[2], strlen(argv[2]), NULL);
     while (fgets(line, sizeof line, stdin)) {
         if (!arena_room(&model.arena, &model.tensors, model.n_tensors, &model.cap_tensors, sizeof *model.tensors)) return 4;
         model.tensors[model.n_tensors] = (smelt_tensor){0};
