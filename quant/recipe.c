@@ -273,7 +273,7 @@ static overview look(const smelt_model *m, bool imatrix)
     overview o = {.tied = true, .imatrix = imatrix, .layers = (int)hp_u64(&m->hp, SMELT_HP_LAYERS)};
     for (size_t i = 0; i < m->n_tensors; i++) {
         const known n = know(&m->tensors[i]);
-        if (n.layer >= o.layers) o.layers = n.layer + 1;
+        if (n.layer >= o.layers && !m->hp.set[SMELT_HP_LAYERS]) o.layers = n.layer + 1;
         if (n.kind == CLASS_OUTPUT && n.weight) o.tied = false;
         o.n_attn_v += n.kind == CLASS_ATTN_V && n.weight;
         if (n.stacked) o.experts = m->tensors[i].shape.dim[m->tensors[i].shape.n - 3];

@@ -152,8 +152,11 @@ smelt_status edit_keys(const edit_opts *o, smelt_plan *plan, uint64_t layers, sm
     size_t n = 0;
     smelt_kv *keys = arena_calloc(arena, o->override_kv.n + write->n_keys + 1, sizeof *keys);
     if (!keys) return smelt_oom(err);
-    for (; n < o->override_kv.n; n++)
+    for (; n < o->override_kv.n; n++) {
         SMELT_TRY(parse_override(o->override_kv.item[n], arena, &keys[n], err));
+        /* As llama-quantize sees the model, so that the mixes' rules ask the new values. */
+        if (plan->out.arch) arch_take_key(plan->out.arch, &keys[n], &plan->out.hp);
+    }
     for (size_t i = 0; i < write->n_keys; i++)
         keys[n++] = write->keys[i];
     if (layers) SMELT_TRY(block_count_key(plan, arena, layers, &keys[n++], err));

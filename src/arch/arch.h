@@ -192,6 +192,8 @@ smelt_status arch_project_gguf(const smelt_model *model, smelt_model *out, smelt
  * Block types that the checkpoint's layout cannot hold, and parts of one tensor that differ in type, are decoded. Without a family
  * the names are the tensors' own. For a format's project. */
 smelt_status arch_project_hf(const smelt_ctx *ctx, const smelt_model *model, smelt_model *out, smelt_err *err);
+/* Takes the hyperparameter that a key of the architecture sets to a u32; other keys change nothing. */
+void arch_take_key(const smelt_arch *arch, const smelt_kv *kv, smelt_hparams *hp);
 /* Appends the architecture's GGUF keys, general.file_type among them, in llama.cpp's order. */
 smelt_status arch_gguf_keys(const smelt_model *model, int file_type, smelt_meta *out, smelt_err *err);
 /* A config.json for the model: the source's own where there is one, else made from the hyperparameters. NEW. `dtype` is the

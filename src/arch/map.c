@@ -387,6 +387,18 @@ smelt_status arch_gguf_keys(const smelt_model *m, int file_type, smelt_meta *out
     return SMELT_OK;
 }
 
+void arch_take_key(const smelt_arch *arch, const smelt_kv *kv, smelt_hparams *hp)
+{
+    const size_t n = strlen(arch->name);
+    if (kv->type != SMELT_KV_U32 || strncmp(kv->key, arch->name, n) != 0) return;
+    for (int id = 0; id < SMELT_HP_COUNT; id++)
+        if (kinds[id] == KIND_U32 && gguf_keys[id] && strncmp(gguf_keys[id], "%A", 2) == 0 &&
+            strcmp(gguf_keys[id] + 2, kv->key + n) == 0) {
+            hp->v[id] = (double)kv->v.u;
+            hp->set[id] = true;
+        }
+}
+
 /* One hyperparameter of a GGUF file; absent keys stay unset. */
 static smelt_status gguf_hparam(smelt_model *m, const smelt_arch *arch, smelt_hp id, smelt_err *err)
 {

@@ -243,6 +243,33 @@ def test_override_kv(smelt, workshop, llama_quantize, tmp_path, keys):
         assert_same_gguf(tmp_path / "ours.gguf", tmp_path / "theirs.gguf")
 
 
+@pytest.mark.parametrize("key", ["block_count=int:20", "block_count=int:8", "attention.head_count_kv=int:1", "attention.head_count=int:32"])
+@pytest.mark.parametrize("mix", ["Q4_K_M", "Q2_K", "Q3_K_M"])
+def test_keys_that_the_mixes_ask(smelt, workshop, llama_quantize, tmp_path, mix, key):
+    options = ["--override-kv", f"llama.{key}"]
+    source = workshop.lossless("twelve-layers")
+    llama_quantize(source, tmp_path / "theirs.gguf", mix, *options)
+    for ours in source, workshop.checkpoint("twelve-layers"):
+        smelt("quantize", ours, tmp_path / "ours.gguf", mix, *options, "--quiet", check=True)
+        assert_same_gguf(tmp_path / "ours.gguf", tmp_path / "theirs.gguf")
+
+
+@pytest.mark.parametrize("options", [[], ["--prune-layers", "3"], ["--override-kv", "my.key=int:7"], ["--keep-split"]],
+                         ids=["plain", "pruned", "key", "split"])
+@pytest.mark.parametrize("source", ["Q4_K_M", "BF16", "Q8_0"])
+def test_copy(smelt, llama, workshop, llama_quantize, tmp_path, source, options):
+    """All tensors as they are, whatever their types."""
+    llama_quantize(workshop.lossless("twelve-layers"), tmp_path / "source.gguf", source)
+    llama("gguf-split", "--split", "--split-max-tensors", "40", tmp_path / "source.gguf", tmp_path / "part")
+    first = sorted(tmp_path.glob("part-*.gguf"))[0]
+    llama_quantize(first, tmp_path / "theirs.gguf", "COPY", *options)
+    smelt("quantize", first, tmp_path / "ours.gguf", "copy", *options, "--quiet", check=True)
+    theirs, ours = (sorted(tmp_path.glob(f"{who}*.gguf")) for who in ("theirs", "ours"))
+    assert [p.name[6:] for p in theirs] == [p.name[4:] for p in ours]
+    for a, b in zip(ours, theirs):
+        assert_same_gguf(a, b)
+
+
 def test_keys_and_layers_together(smelt, workshop, llama_quantize, tmp_path):
     options = ["--prune-layers", "1,2", "--override-kv", "llama.embedding_length=int:1", "--override-kv", "my.key=bool:true"]
     llama_quantize(workshop.lossless("twelve-layers"), tmp_path / "theirs.gguf", "Q5_0", *options)
