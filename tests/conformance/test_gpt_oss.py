@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import make_checkpoints as makers
-from conftest import assert_same_tensors, checkpoint_tensors, read_gguf
+from conftest import assert_same_gguf, assert_same_tensors, checkpoint_tensors, read_gguf
 from test_families import made  # noqa: F401
 
 
@@ -155,3 +155,61 @@ def test_experts_in_blocks_become_a_directory(smelt, made, llama_quantize, tmp_p
     ids = torch.randint(0, config["vocab_size"], (2, 20), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         assert torch.equal(model.eval()(ids).logits, other.float().eval()(ids).logits)
+
+
+# The published vocabulary's pattern (tiktoken's o200k) and special tokens, in their order.
+O200K = "|".join((
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
+    r"\p{N}{1,3}", r" ?[^\s\p{L}\p{N}]+[\r\n/]*", r"\s*[\r\n]+", r"\s+(?!\S)", r"\s+"))
+HARMONY = ("<|startoftext|>", "<|endoftext|>", "<|reserved_200000|>", "<|return|>", "<|constrain|>", "<|channel|>", "<|start|>", "<|end|>",
+           "<|message|>", "<|call|>", "<|endofprompt|>")
+TEMPLATE = "{%- for m in messages %}<|start|>{{ m.role }}<|message|>{{ m.content }}<|end|>{% endfor %}\n<|start|>assistant"
+
+
+def make_harmony(src: Path, out: Path) -> Path:
+    """The checkpoint with a vocabulary that is built as o200k_harmony is, its template and its generation_config.json."""
+    shutil.copytree(src, out)
+    t = json.loads((out / "tokenizer.json").read_text())
+    vocab = {k: i for i, k in enumerate(k for k in t["model"]["vocab"] if k not in [a["content"] for a in t["added_tokens"]])}
+    first = 389 - 4 - len(HARMONY)  # the embedding has four rows more than there are tokens
+    vocab = {k: i for k, i in vocab.items() if i < first}
+    ids = {k: first + i for i, k in enumerate(HARMONY)}
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    t["added_tokens"] = [{"id": i, "content": k, **flags} for k, i in ids.items()]
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    t["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [
+        {"type": "Split", "pattern": {"Regex": O200K}, "behavior": "Isolated", "invert": False}, level]}
+    t["model"] |= {"vocab": vocab, "merges": [m for m in t["model"]["merges"] if "".join(m) in vocab and all(p in vocab for p in m)]}
+    makers.write_json(out / "tokenizer.json", t)
+    makers.write_json(out / "tokenizer_config.json", {
+        "added_tokens_decoder": {str(i): {"content": k, **flags} for k, i in ids.items()}, "bos_token": "<|startoftext|>",
+        "clean_up_tokenization_spaces": False, "eos_token": "<|return|>", "extra_special_tokens": {}, "pad_token": "<|endoftext|>",
+        "model_input_names": ["input_ids", "attention_mask"], "model_max_length": 1000000000000000019884624838656,
+        "tokenizer_class": "PreTrainedTokenizerFast"})
+    makers.write_json(out / "special_tokens_map.json", {"bos_token": "<|startoftext|>", "eos_token": "<|return|>", "pad_token": "<|endoftext|>"})
+    makers.write_json(out / "generation_config.json", {
+        "bos_token_id": ids["<|startoftext|>"], "do_sample": True, "eos_token_id": [ids["<|return|>"], ids["<|endoftext|>"], ids["<|call|>"]],
+        "pad_token_id": ids["<|endoftext|>"], "transformers_version": "4.55.0.dev0"})
+    (out / "chat_template.jinja").write_text(TEMPLATE)
+    makers.edit_json(out / "config.json", lambda c: c.update(eos_token_id=ids["<|return|>"], pad_token_id=ids["<|endoftext|>"], bos_token_id=None))
+    return out
+
+
+def test_harmony_vocabulary_is_the_converters_and_comes_back(smelt, published, llama_convert, tmp_path):
+    import transformers
+    src = make_harmony(published, tmp_path / "harmony")
+    theirs = llama_convert(src, tmp_path / "theirs.gguf", "auto", "gpt-4o")
+    smelt("convert", src, tmp_path / "ours.gguf", "--quiet", check=True)
+    assert_same_gguf(tmp_path / "ours.gguf", theirs)
+    smelt("convert", tmp_path / "ours.gguf", tmp_path / "back", "--quiet", check=True)
+    ours, want = (transformers.AutoTokenizer.from_pretrained(d) for d in (tmp_path / "back", src))
+    text = "Hello, WORLD's HTTPServer 12345 naïve\n\n  tabs\there/and\n<|start|>user<|message|>don't<|end|>한국어 日本 ¿qué?\r\n"
+    assert ours(text).input_ids == want(text).input_ids
+    talk = [{"role": "user", "content": "x"}]
+    assert ours.apply_chat_template(talk, tokenize=False) == want.apply_chat_template(talk, tokenize=False)
+    assert (ours.bos_token, ours.eos_token, ours.pad_token) == (want.bos_token, want.eos_token, want.pad_token)
+    ours, want = (transformers.AutoConfig.from_pretrained(d) for d in (tmp_path / "back", src))
+    assert (ours.eos_token_id, ours.pad_token_id) == (want.eos_token_id, want.pad_token_id)
+    ours = transformers.GenerationConfig.from_pretrained(tmp_path / "back")
+    assert ours.eos_token_id and ours.pad_token_id == want.pad_token_id
