@@ -6,5 +6,7 @@
 
 /* Fills fns[SMELT_DT_COUNT] with the functions of every type for a processor. */
 void codecs_select(smelt_cpu cpu, smelt_codec_fns *fns);
+/* A type's row in the table of small integers; NULL if there is none. */
+const smelt_int8 *int8_find(smelt_dtype dtype);
 
 #endif

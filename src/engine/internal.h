@@ -27,6 +27,8 @@ typedef struct vec_ops {
     float (*exp_sum)(float *x, float top, size_t n);
     /* The sum of exp(x - top). */
     double (*sum_exp)(const float *x, float top, size_t n);
+    /* n activations (a multiple of 32) in 8 bits: code[i] * scale[i / group], sum has the codes' sums; group is 16 or 32. */
+    void (*round8)(const float *x, size_t n, size_t group, int8_t *code, float *scale, int32_t *sum);
 } vec_ops;
 
 /* The best for a processor. */
@@ -44,6 +46,9 @@ typedef struct linear_args {
     size_t tokens, ldx, ldy;
 } linear_args;
 smelt_status linear(smelt_engine *e, const linear_args *a, float *y, smelt_err *err);
+
+/* The same by integers, for a type that is small integers; cols is a multiple of 32. */
+smelt_status linear_int8(smelt_engine *e, const linear_args *a, float *y, smelt_err *err);
 
 /* Attention of one sequence's new tokens over all of its keys, for one layer. */
 typedef struct attend_seq {
@@ -98,6 +103,9 @@ struct smelt_engine {
     smelt_arena scratch_arena; /* of a run */
     float **scratch;           /* [threads] */
     size_t scratch_size;       /* floats each */
+    smelt_arena round_arena;   /* of activations in 8 bits */
+    void *round;
+    size_t round_size; /* bytes */
 };
 
 static inline const smelt_tensor *layer_weight(const engine_layer *l, smelt_role role) { return l->t[role][0]; }

@@ -86,6 +86,7 @@ static void tile_product(const smelt_engine *e, const linear_args *a, uint64_t r
 
 smelt_status linear(smelt_engine *e, const linear_args *a, float *y, smelt_err *err)
 {
+    if (e->opts.fast && e->ctx.codec[a->w->dtype].int8 && a->cols % 32 == 0) return linear_int8(e, a, y, err);
     const uint64_t tile = linear_tile(a->rows, a->cols), tiles = (a->rows + tile - 1) / tile;
     const int threads = e->ctx.threads;
     SMELT_TRY(scratch_room(e, (size_t)(tile * a->cols), err));

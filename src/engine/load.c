@@ -23,9 +23,11 @@ static smelt_status bind_tensors(smelt_engine *e, smelt_err *err)
 
 static smelt_status need(const engine_layer *l, int layer, const smelt_role *roles, size_t n, smelt_err *err)
 {
-    for (size_t i = 0; i < n; i++)
-        if (!layer_weight(l, roles[i]))
-            return smelt_fail(err, SMELT_E_MISMATCH, "layer %d has no tensor of the kind %s", layer, role_stem(roles[i]));
+    for (size_t i = 0; i < n; i++) {
+        const smelt_tensor *t = layer_weight(l, roles[i]);
+        if (!t || t->shape.n < 2)
+            return smelt_fail(err, SMELT_E_MISMATCH, "layer %d has no matrix of the kind %s", layer, role_stem(roles[i]));
+    }
     return SMELT_OK;
 }
 
@@ -123,6 +125,7 @@ void engine_close(smelt_engine *e)
     if (!e) return;
     arena_free(&e->trig_arena);
     arena_free(&e->scratch_arena);
+    arena_free(&e->round_arena);
     /* The struct lies in the arena that goes. */
     smelt_arena arena = e->arena;
     arena_free(&arena);

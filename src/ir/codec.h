@@ -37,12 +37,22 @@ typedef struct smelt_codec {
     smelt_codec_variant variants[SMELT_CODEC_VARIANTS];
 } smelt_codec;
 
+/* A type as small integers: element i is code[i] * scale[i / group] + shift[i / group]. */
+typedef struct smelt_int8 {
+    smelt_dtype dtype;
+    uint32_t group; /* 16 or 32 */
+    bool shifted;   /* false: shifts are 0 and not written */
+    /* Splits n elements (whole blocks); code and scale (and shift) get n and n / group values. */
+    void (*split)(const void *src, int8_t *code, float *scale, float *shift, uint64_t n);
+} smelt_int8;
+
 /* The functions of one type chosen for one processor. pack or unpack is NULL where there is none. */
 typedef struct smelt_codec_fns {
     smelt_pack_fn *pack;
     smelt_unpack_fn *unpack;
     smelt_validate_fn *validate;
     smelt_weights_need weights;
+    const smelt_int8 *int8; /* NULL: its values are no small integers */
 } smelt_codec_fns;
 
 #endif

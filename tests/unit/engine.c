@@ -9,7 +9,8 @@
 
 #include <cmocka.h>
 
-#include "engine/internal.h"
+#include "engine/int8.h"
+#include "engine/perplexity.h"
 #include "ir/format.h"
 #include "tools/compose.h"
 
@@ -18,7 +19,7 @@ static void near(float got, double want, double tolerance)
     if (!(fabs((double)got - want) <= tolerance)) fail_msg("%.9g instead of %.9g", (double)got, want);
 }
 
-static const smelt_cpu levels[] = {SMELT_CPU_BASELINE, SMELT_CPU_AVX2, SMELT_CPU_AVX512};
+static const smelt_cpu levels[] = {SMELT_CPU_BASELINE, SMELT_CPU_AVX2, SMELT_CPU_AVX512, SMELT_CPU_VNNI};
 
 /* Calls a check for every processor level that is here. */
 static void each_level(void (*check)(const vec_ops *v))
@@ -220,6 +221,121 @@ static void products(void **state)
     arena_free(&arena);
 }
 
+/* Codes of 32 activations whose largest is 127 are the activations; the scale is then 1. */
+static void check_rounding(const vec_ops *v)
+{
+    float x[64];
+    int8_t code[64];
+    float scale[4];
+    int32_t sum[4];
+    for (int i = 0; i < 32; i++) {
+        x[i] = (float)(127 - 8 * i);
+        x[i + 32] = 0;
+    }
+    x[0] = -127;
+    x[5] = 3.4F;
+    x[6] = -2.6F;
+    v->round8(x, 64, 16, code, scale, sum);
+    for (int i = 0; i < 32; i++)
+        assert_int_equal(code[i], i == 5 ? 3 : i == 6 ? -3 : (int)x[i]);
+    near(scale[0], 1, 0);
+    near(scale[1], 1, 0);
+    near(scale[2], 0, 0);
+    int want[2] = {0};
+    for (int i = 0; i < 32; i++)
+        want[i / 16] += code[i];
+    assert_int_equal(sum[0], want[0]);
+    assert_int_equal(sum[1], want[1]);
+    v->round8(x, 64, 32, code, scale, sum);
+    assert_int_equal(sum[0], want[0] + want[1]);
+    assert_int_equal(sum[1], 0);
+    x[40] = NAN;
+    v->round8(x, 64, 32, code, scale, sum);
+    near(scale[0], 1, 0);
+    assert_true(isnan(scale[1]));
+}
+static void activations_in_8_bits(void **state)
+{
+    (void)state;
+    each_level(check_rounding);
+}
+
+/* Sums of integers that double precision holds exactly, for every kernel, with all extremes of the codes. */
+static void integer_products(void **state)
+{
+    (void)state;
+    enum { COLS = 96, TOKENS = 11 };
+    int8_t x[TOKENS * COLS], w[COLS * INT8_ROWS];
+    float xs[TOKENS * COLS / 16], ws[COLS], wm[COLS], y[TOKENS * 20];
+    int32_t sum[TOKENS * COLS / 16];
+    for (uint32_t group = 16; group <= 32; group *= 2) {
+        const size_t groups = COLS / group;
+        for (int i = 0; i < TOKENS * COLS; i++)
+            x[i] = (int8_t)(i % 7 == 0 ? 127 : i % 11 == 0 ? -127 : i * 53 % 255 - 127);
+        for (int i = 0; i < COLS * INT8_ROWS; i++)
+            w[i] = (int8_t)(i % 5 == 0 ? -128 : i % 13 == 0 ? 127 : i * 29 % 256 - 128);
+        for (size_t i = 0; i < INT8_ROWS * groups; i++) {
+            ws[i] = (float)(i % 9) * 0.25F;
+            wm[i] = (float)(i % 4) - 1.5F;
+        }
+        for (size_t i = 0; i < TOKENS * groups; i++) {
+            xs[i] = (float)(i % 3 + 1) * 0.5F;
+            sum[i] = 0;
+            for (size_t k = 0; k < group; k++)
+                sum[i] += x[i * group + k];
+        }
+        for (size_t l = 0; l < sizeof levels / sizeof *levels; l++) {
+            if (!smelt_cpu_covers(smelt_cpu_detect(), levels[l])) continue;
+            const int8_tokens tokens = {x, xs, sum, TOKENS, COLS};
+            const int8_panel panel = {w, ws, wm, group}, plain = {w, ws, NULL, group};
+            for (int shifted = 0; shifted < 2; shifted++) {
+                int8_select(levels[l])(&tokens, shifted ? &panel : &plain, y, 20);
+                for (size_t t = 0; t < TOKENS; t++)
+                    for (size_t r = 0; r < INT8_ROWS; r++) {
+                        double want = 0;
+                        for (size_t k = 0; k < COLS; k++) {
+                            const size_t g = k / group;
+                            const double weight = (double)w[(k / 4 * INT8_ROWS + r) * 4 + k % 4] * (double)ws[g * INT8_ROWS + r] +
+                                                  (shifted ? (double)wm[g * INT8_ROWS + r] : 0);
+                            want += weight * x[t * COLS + k] * (double)xs[t * groups + g];
+                        }
+                        near(y[t * 20 + r], want, 1); /* sums reach 3 million */
+                    }
+            }
+        }
+    }
+}
+
+/* What a block type says as small integers is what its decoder says. */
+static void small_integers_are_the_decoders(void **state)
+{
+    (void)state;
+    enum { N = 1024 };
+    smelt_ctx ctx;
+    assert_int_equal(ctx_init(&ctx, NULL), SMELT_OK);
+    float x[N], y[N], scale[N / 16], shift[N / 16];
+    int8_t code[N];
+    static uint8_t raw[N * 8];
+    size_t types = 0;
+    for (int i = 0; i < N; i++)
+        x[i] = (float)((i * 7919) % 2003 - 1000) * 0.001F * (float)(1 + i / 300) - (i / 32 % 3 ? 0.2F : 0);
+    for (smelt_dtype d = 0; d < SMELT_DT_COUNT; d++) {
+        const smelt_int8 *type = ctx.codec[d].int8;
+        if (!type) continue;
+        types++;
+        ctx.codec[d].pack(x, raw, 1, N, NULL);
+        ctx.codec[d].unpack(raw, y, N);
+        type->split(raw, code, scale, type->shifted ? shift : NULL, N);
+        for (size_t i = 0; i < N; i++) {
+            const size_t g = i / type->group;
+            const float product = (float)code[i] * scale[g], got = product + (type->shifted ? shift[g] : 0);
+            if (fabsf(got - y[i]) > 1e-6F * (fabsf(product) + fabsf(y[i])))
+                fail_msg("%s, element %zu: %g instead of %g", smelt_dtype_get(d)->name, i, (double)got, (double)y[i]);
+        }
+    }
+    assert_true(types >= 9);
+}
+
 /* ---------------------------------------------------------------------------------------------------------- a whole model */
 
 enum { IDS = 90 };
@@ -416,6 +532,9 @@ int main(void)
         cmocka_unit_test(slopes),
         cmocka_unit_test(attention_by_hand),
         cmocka_unit_test(products),
+        cmocka_unit_test(activations_in_8_bits),
+        cmocka_unit_test(integer_products),
+        cmocka_unit_test(small_integers_are_the_decoders),
         cmocka_unit_test_setup_teardown(logits_are_transformers, open_tiny, close_tiny),
         cmocka_unit_test_setup_teardown(steps_through_a_cache_give_the_same, open_tiny, close_tiny),
         cmocka_unit_test_setup_teardown(batches_of_unequal_texts_give_the_same, open_tiny, close_tiny),
