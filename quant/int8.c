@@ -6,9 +6,8 @@
 #include "quant/iq4.h"
 
 /* The 32 elements of a legacy block: nibbles of elements j and j + 16, and fifth bits where there are some. */
-static void nibbles(const uint8_t qs[16], const uint8_t *qh, int less, int8_t *code)
+static void nibbles(const uint8_t qs[16], uint32_t high, int less, int8_t *code)
 {
-    const uint32_t high = qh ? load_le32(qh) : 0;
     for (int j = 0; j < 16; j++) {
         code[j] = (int8_t)((qs[j] & 15) + (int)(high >> j & 1) * 16 - less);
         code[j + 16] = (int8_t)((qs[j] >> 4) + (int)(high >> (j + 16) & 1) * 16 - less);
@@ -23,10 +22,11 @@ static void levels(const uint8_t qs[16], const int8_t level[16], int8_t *code)
     }
 }
 
+#define NO_SHIFT \
+    if (shift) shift[k] = 0
 #define LEGACY(name, type, codes, scale_of, shift_of) \
     static void name(const void *src, int8_t *code, float *scale, float *shift, uint64_t n) \
     { \
-        (void)shift; \
         const type *b = src; \
         for (uint64_t k = 0; k < n / 32; k++, b++, code += 32) { \
             codes; \
@@ -35,12 +35,12 @@ static void levels(const uint8_t qs[16], const int8_t level[16], int8_t *code)
         } \
     }
 
-LEGACY(q4_0_split, blk_q4_0, nibbles(b->qs, NULL, 8, code), fp_get16(b->d), (void)0)
-LEGACY(q4_1_split, blk_q4_1, nibbles(b->qs, NULL, 0, code), fp_get16(b->d), shift[k] = fp_get16(b->m))
-LEGACY(q5_0_split, blk_q5_0, nibbles(b->qs, b->qh, 16, code), fp_get16(b->d), (void)0)
-LEGACY(q5_1_split, blk_q5_1, nibbles(b->qs, b->qh, 0, code), fp_get16(b->d), shift[k] = fp_get16(b->m))
-LEGACY(q8_0_split, blk_q8_0, memcpy(code, b->qs, 32), fp_get16(b->d), (void)0)
-LEGACY(iq4_nl_split, blk_iq4_nl, levels(b->qs, iq4_levels, code), fp_get16(b->d), (void)0)
+LEGACY(q4_0_split, blk_q4_0, nibbles(b->qs, 0, 8, code), fp_get16(b->d), NO_SHIFT)
+LEGACY(q4_1_split, blk_q4_1, nibbles(b->qs, 0, 0, code), fp_get16(b->d), shift[k] = fp_get16(b->m))
+LEGACY(q5_0_split, blk_q5_0, nibbles(b->qs, load_le32(b->qh), 16, code), fp_get16(b->d), NO_SHIFT)
+LEGACY(q5_1_split, blk_q5_1, nibbles(b->qs, load_le32(b->qh), 0, code), fp_get16(b->d), shift[k] = fp_get16(b->m))
+LEGACY(q8_0_split, blk_q8_0, memcpy(code, b->qs, 32), fp_get16(b->d), NO_SHIFT)
+LEGACY(iq4_nl_split, blk_iq4_nl, levels(b->qs, iq4_levels, code), fp_get16(b->d), NO_SHIFT)
 
 /* 8 groups of 32, scale and minimum of 6 bits each; byte l of a group of 64's 32 has elements l and l + 32. */
 static void k4_split(const uint8_t *d, const uint8_t *m, const uint8_t *scales, const uint8_t *qs, const uint8_t *qh, int8_t *code,
@@ -73,8 +73,9 @@ static void q5_k_split(const void *src, int8_t *code, float *scale, float *shift
 
 static void q6_k_split(const void *src, int8_t *code, float *scale, float *shift, uint64_t n)
 {
-    (void)shift;
     const blk_q6_k *b = src;
+    for (uint64_t g = 0; g < n / 16 && shift; g++)
+        shift[g] = 0;
     for (uint64_t k = 0; k < n / 256; k++, b++, code += 256, scale += 16) {
         for (int j = 0; j < 16; j++)
             scale[j] = fp_get16(b->d) * (float)b->scales[j];

@@ -41,7 +41,7 @@ typedef struct smelt_codec {
 typedef struct smelt_int8 {
     smelt_dtype dtype;
     uint32_t group; /* 16 or 32 */
-    bool shifted;   /* false: shifts are 0 and not written */
+    bool shifted;   /* false: shifts are 0, and `shift` may be NULL */
     /* Splits n elements (whole blocks); code and scale (and shift) get n and n / group values. */
     void (*split)(const void *src, int8_t *code, float *scale, float *shift, uint64_t n);
 } smelt_int8;

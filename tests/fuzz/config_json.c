@@ -1,4 +1,5 @@
-/* config.json on a tiny model of the family that it names: whatever it says, the hyperparameters are refused or every question about them has an answer. */
+/* config.json on a tiny model of the family that it names: whatever it says, the hyperparameters are refused or every question about them has an
+ * answer, the model's own computation among them. */
 #include "fuzz/fuzz.h"
 
 #include <stdio.h>
@@ -6,6 +7,8 @@
 #include <string.h>
 
 #include "arch/internal.h"
+#include "engine/engine.h"
+#include "tools/compose.h"
 
 static void demand(bool ok, const char *what)
 {
@@ -105,6 +108,37 @@ static void ask(const smelt_ctx *ctx, const smelt_model *m)
     arena_free(&arena);
 }
 
+static smelt_status look(void *user, size_t seq, size_t first, size_t n, const float *logits, smelt_err *err)
+{
+    (void)seq, (void)err;
+    const size_t vocab = *(const size_t *)user;
+    float sum = 0;
+    for (size_t i = 0; i < n * vocab; i++)
+        sum += logits[i];
+    demand(first + n <= 3, "logits of tokens that were not asked for");
+    demand(sum != 12345, "an unlikely sum");
+    return SMELT_OK;
+}
+
+/* A short text goes through the model, or there is a reason why not. */
+static void compute(const smelt_model *m)
+{
+    static const int32_t ids[] = {1, 0, 2};
+    smelt_ctx ctx;
+    smelt_err err = {0};
+    smelt_engine *e;
+    demand(ctx_init(&ctx, &err) == SMELT_OK, "no context");
+    ctx.threads = 1;
+    smelt_status st = engine_open(&ctx, m, NULL, &e, &err);
+    if (st == SMELT_OK) {
+        const smelt_seq seq = {.ids = ids, .n = 3};
+        size_t vocab = engine_vocab(e);
+        st = engine_run(e, &seq, 1, look, &vocab, &err);
+        engine_close(e);
+    }
+    demand(st == SMELT_OK || (err.code == st && err.text[0]), "nothing computed, without a text");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const smelt_ctx ctx = {.threads = 1};
@@ -120,7 +154,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const bool object = json_is_object(config); /* which the model may change for another */
     const smelt_status st = object ? arch_from_hf(&ctx, &m, &err) : SMELT_E_CORRUPT;
     if (object) demand(st == SMELT_OK || (err.code == st && err.text[0]), "a refusal without a text");
-    if (st == SMELT_OK && m.arch) ask(&ctx, &m);
+    if (st == SMELT_OK && m.arch) {
+        ask(&ctx, &m);
+        compute(&m);
+    }
     model_free(&m);
     return 0;
 }
