@@ -7,15 +7,7 @@
 
 #include "arch/arch.h"
 #include "ir/format.h"
-
-/* What the rules know a tensor as. */
-typedef enum tensor_class {
-#define SMELT_CLASS(name) CLASS_##name,
-#include "quant/recipe.def"
-#undef SMELT_CLASS
-    CLASS_COUNT,
-    CLASS_KEEP, /* never quantised, whatever its shape */
-} tensor_class;
+#include "quant/rules.h"
 
 static const unsigned char classes[SMELT_R_COUNT] = {
     [SMELT_R_TOKEN_EMBD] = CLASS_EMBD,
@@ -83,13 +75,6 @@ static const unsigned char classes[SMELT_R_COUNT] = {
     [SMELT_R_TIME_MIX_LERP_FUSED] = CLASS_KEEP,
 };
 
-typedef enum mix_id {
-#define SMELT_MIX(name, file_type, type, head) MIX_##name,
-#include "quant/recipe.def"
-#undef SMELT_MIX
-    MIX_COUNT
-} mix_id;
-
 typedef struct mix {
     const char *name;
     int file_type;
@@ -109,50 +94,6 @@ static const struct {
 #define SMELT_ALIAS(name, id) {#name, MIX_##id},
 #include "quant/recipe.def"
 #undef SMELT_ALIAS
-};
-
-/* What the rules ask about the model as a whole. */
-typedef struct overview {
-    bool falcon, is_70b, imatrix;
-    bool tied; /* the embedding serves as output matrix */
-    int layers, n_attn_v;
-    uint64_t gqa; /* query heads for each key head */
-    uint64_t experts;
-} overview;
-
-typedef bool layers_fn(int i, int n, int k);
-#define SMELT_LAYERS(name, test) \
-    static bool layers_##name(int i, int n, int k) \
-    { \
-        (void)i, (void)n, (void)k; \
-        return test; \
-    }
-#include "quant/recipe.def"
-#undef SMELT_LAYERS
-
-typedef bool condition_fn(const overview *o);
-#define SMELT_CONDITION(name, test) \
-    static bool condition_##name(const overview *o) { return test; }
-#include "quant/recipe.def"
-#undef SMELT_CONDITION
-
-enum { MIX_ANY = MIX_COUNT };
-
-typedef struct rule {
-    int mix;
-    tensor_class kind;
-    layers_fn *layers;
-    condition_fn *condition;
-    smelt_dtype from, type; /* from SMELT_DT_COUNT: any */
-} rule;
-
-static const rule rules[] = {
-#define SMELT_RULE(mix, kind, layers, condition, type) SMELT_RAISE(mix, kind, layers, condition, COUNT, type)
-#define SMELT_RAISE(mix, kind, layers, condition, from, type) \
-    {MIX_##mix, CLASS_##kind, layers_##layers, condition_##condition, SMELT_DT_##from, SMELT_DT_##type},
-#include "quant/recipe.def"
-#undef SMELT_RAISE
-#undef SMELT_RULE
 };
 
 static const struct {
@@ -308,29 +249,7 @@ static smelt_dtype fit(smelt_dtype type, uint64_t cols)
     return fits(type, cols) ? type : SMELT_DT_F16;
 }
 
-static bool applies(const rule *r, const overview *o, const known *n, tensor_class kind, int place, smelt_dtype type)
-{
-    if (r->kind != kind && r->kind != CLASS_EVERY && (r->kind != CLASS_FLAT || n->stacked)) return false;
-    if (r->from != SMELT_DT_COUNT && r->from != type) return false;
-    const bool of_layer = kind != CLASS_ATTN_V && o->experts > 1;
-    return r->condition(o) && r->layers(of_layer ? n->layer : place, kind == CLASS_ATTN_V ? o->n_attn_v : o->layers, place);
-}
-
-/* The type that the mix's rules give. *asked is another one where rows that do not fit decide about the output matrix. */
-static smelt_dtype mixed(mix_id id, const overview *o, const known *n, places *p, smelt_dtype *asked)
-{
-    const bool head = n->kind == CLASS_OUTPUT || (n->kind == CLASS_EMBD && o->tied);
-    const tensor_class kind = head ? CLASS_OUTPUT : n->kind;
-    const int place = p->next[kind]++;
-    smelt_dtype type = !head ? mixes[id].type : fits(mixes[id].type, n->cols) ? mixes[id].head : SMELT_DT_Q8_0;
-    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
-        if ((rules[i].mix == (int)id || rules[i].mix == MIX_ANY) && applies(&rules[i], o, n, kind, place, type))
-            type = rules[i].type;
-    *asked = head && type == SMELT_DT_Q8_0 && !fits(mixes[id].type, n->cols) ? mixes[id].head : type;
-    return type;
-}
-
-/* Compiled patterns of --tensor-type. */
+/* Compiled regular expressions: of --tensor-type, and behind those the ones of the recipe's rules (NULL where one has none). */
 typedef struct patterns {
     pcre2_code **code;
     size_t n;
@@ -346,38 +265,105 @@ static void patterns_free(patterns *p)
     pcre2_match_context_free(p->limits);
 }
 
+static smelt_status patterns_add(patterns *p, const char *regex, smelt_err *err)
+{
+    int code;
+    PCRE2_SIZE at;
+    p->code[p->n] =
+        regex ? pcre2_compile((PCRE2_SPTR)regex, PCRE2_ZERO_TERMINATED, PCRE2_CASELESS | PCRE2_UTF, &code, &at, NULL) : NULL;
+    if (p->code[p->n++] || !regex) return SMELT_OK;
+    PCRE2_UCHAR why[128] = "";
+    pcre2_get_error_message(code, why, sizeof why);
+    return smelt_fail(err, SMELT_E_USAGE, "the pattern '%s' is no regular expression: %s at character %zu", regex,
+                      (const char *)why, (size_t)at);
+}
+
 static smelt_status patterns_compile(smelt_arena *arena, const smelt_recipe_opts *opts, patterns *p, smelt_err *err)
 {
     enum { STEPS = 1000000 }; /* a name is short: only a pattern that backtracks without end takes more */
-    *p = (patterns){.code = arena_calloc(arena, opts->n_overrides, sizeof(pcre2_code *)),
+    *p = (patterns){.code = arena_calloc(arena, opts->n_overrides + opts->rules.n, sizeof(pcre2_code *)),
                     .data = pcre2_match_data_create(1, NULL),
                     .limits = pcre2_match_context_create(NULL)};
     if (!p->code || !p->data || !p->limits) return smelt_oom(err);
     pcre2_set_match_limit(p->limits, STEPS);
-    for (; p->n < opts->n_overrides; p->n++) {
-        const char *regex = opts->overrides[p->n].regex;
-        int code;
-        PCRE2_SIZE at;
-        p->code[p->n] = pcre2_compile((PCRE2_SPTR)regex, PCRE2_ZERO_TERMINATED, PCRE2_CASELESS | PCRE2_UTF, &code, &at, NULL);
-        if (p->code[p->n]) continue;
-        PCRE2_UCHAR why[128] = "";
-        pcre2_get_error_message(code, why, sizeof why);
-        return smelt_fail(err, SMELT_E_USAGE, "the pattern '%s' is no regular expression: %s at character %zu", regex,
-                          (const char *)why, (size_t)at);
+    for (size_t i = 0; i < opts->n_overrides; i++)
+        SMELT_TRY(patterns_add(p, opts->overrides[i].regex, err));
+    for (size_t i = 0; i < opts->rules.n; i++)
+        SMELT_TRY(patterns_add(p, opts->rules.rule[i].regex, err));
+    return SMELT_OK;
+}
+
+/* Whether the pattern of that number, whose text is `regex`, is found in the name. */
+static smelt_status patterns_found(const patterns *p, size_t i, const char *regex, const char *name, bool *out, smelt_err *err)
+{
+    int found = pcre2_match(p->code[i], (PCRE2_SPTR)name, strlen(name), 0, 0, p->data, p->limits);
+    *out = found >= 0;
+    if (found >= 0 || found == PCRE2_ERROR_NOMATCH) return SMELT_OK;
+    return smelt_fail(err, SMELT_E_USAGE, "the pattern '%s' takes too long on the name '%s'", regex, name);
+}
+
+/* Number of the first override that is for the name; opts->n_overrides if there is none. */
+static smelt_status find_override(const patterns *p, const smelt_recipe_opts *opts, const char *name, size_t *out, smelt_err *err)
+{
+    bool found = false;
+    for (*out = 0; *out < opts->n_overrides; (*out)++) {
+        SMELT_TRY(patterns_found(p, *out, opts->overrides[*out].regex, name, &found, err));
+        if (found) break;
     }
     return SMELT_OK;
 }
 
-/* Number of the first pattern found in the name; p->n if there is none. */
-static smelt_status patterns_match(const patterns *p, const smelt_recipe_opts *opts, const char *name, size_t *out, smelt_err *err)
+static smelt_choice chosen(smelt_dtype asked, smelt_dtype given, const char *why)
 {
-    for (*out = 0; *out < p->n; (*out)++) {
-        int found = pcre2_match(p->code[*out], (PCRE2_SPTR)name, strlen(name), 0, 0, p->data, p->limits);
-        if (found >= 0) break;
-        if (found != PCRE2_ERROR_NOMATCH)
-            return smelt_fail(err, SMELT_E_USAGE, "the pattern '%s' takes too long on the name '%s'", opts->overrides[*out].regex,
-                              name);
+    return (smelt_choice){asked, given, asked == given ? why : "row size", NULL};
+}
+
+/* What a run of recipe_quantize works with. */
+typedef struct chooser {
+    const smelt_recipe_opts *opts;
+    mix_id id;
+    bool mixed; /* the mix has rules, and they count */
+    overview model;
+    places seen;
+    patterns patterns;
+} chooser;
+
+/* Rules that are older than tables: the output matrix has a type of its own. */
+static const smelt_rule output_rule = {.words = "OUTPUT"};
+
+/* The type that the mix's rules and the user's give. */
+static smelt_status by_rules(chooser *c, const smelt_tensor *t, const known *n, smelt_choice *choice, smelt_err *err)
+{
+    const mix *m = &mixes[c->id];
+    const bool head = n->kind == CLASS_OUTPUT || (n->kind == CLASS_EMBD && c->model.tied);
+    rule_subject s = {.kind = head ? CLASS_OUTPUT : n->kind, .layer = n->layer, .stacked = n->stacked};
+    s.place = c->seen.next[s.kind]++;
+    smelt_dtype type = m->type;
+    const smelt_rule *rule = NULL;
+    if (c->mixed && head) {
+        type = fits(m->type, n->cols) ? m->head : SMELT_DT_Q8_0;
+        rule = &output_rule;
     }
+    for (size_t i = 0; c->mixed && i < n_mix_rules; i++)
+        if ((mix_rules[i].mix == c->id || mix_rules[i].mix == MIX_ANY) && rule_applies(&mix_rules[i], &c->model, &s, type)) {
+            rule = &mix_rules[i];
+            type = rule->type;
+        }
+    /* What does not fit decides about the output matrix before rules do. */
+    smelt_dtype asked = rule == &output_rule && !fits(m->type, n->cols) ? m->head : type;
+    const char *why = c->mixed ? "mix" : c->opts->pure ? "--pure" : "mix";
+    for (size_t i = 0; i < c->opts->rules.n; i++) {
+        const smelt_rule *r = &c->opts->rules.rule[i];
+        bool found = true;
+        if (!rule_applies(r, &c->model, &s, type)) continue;
+        if (r->regex) SMELT_TRY(patterns_found(&c->patterns, c->opts->n_overrides + i, r->regex, t->name, &found, err));
+        if (!found) continue;
+        rule = r;
+        type = asked = r->type;
+        why = "--recipe";
+    }
+    *choice = chosen(asked, fit(type, n->cols), why);
+    choice->rule = rule;
     return SMELT_OK;
 }
 
@@ -387,14 +373,9 @@ static smelt_status copy_all(const smelt_model *out, smelt_choice *choices, int 
     if (!out->meta_complete)
         return smelt_fail(err, SMELT_E_USAGE, "COPY keeps what a GGUF file has; `smelt convert` makes one of other sources");
     for (size_t i = 0; i < out->n_tensors; i++)
-        choices[i] = (smelt_choice){out->tensors[i].dtype, out->tensors[i].dtype, "kept"};
+        choices[i] = (smelt_choice){out->tensors[i].dtype, out->tensors[i].dtype, "kept", NULL};
     if (meta_get_u64(&out->meta, "general.file_type", &said) && said <= INT32_MAX) *file_type = (int)said;
     return SMELT_OK;
-}
-
-static smelt_choice chosen(smelt_dtype asked, smelt_dtype given, const char *why)
-{
-    return (smelt_choice){asked, given, asked == given ? why : "row size"};
 }
 
 /* A tensor that keeps its type; what GGUF has no type for, and vectors that no GGUF file came with, become float32. */
@@ -402,18 +383,17 @@ static smelt_choice kept(const smelt_model *out, const smelt_tensor *t)
 {
     smelt_dtype type = t->dtype;
     if (smelt_dtype_get(type)->gguf_id < 0 || (!out->meta_complete && t->shape.n < 2)) type = SMELT_DT_F32;
-    return (smelt_choice){type, type, "kept"};
+    return (smelt_choice){type, type, "kept", NULL};
 }
 
-static smelt_status choose(const smelt_model *out, const smelt_recipe_opts *opts, mix_id id, const overview *model,
-                           const patterns *p, places *seen, const smelt_tensor *t, smelt_choice *choice, smelt_err *err)
+static smelt_status choose(chooser *c, const smelt_model *out, const smelt_tensor *t, smelt_choice *choice, smelt_err *err)
 {
+    const smelt_recipe_opts *opts = c->opts;
     const known n = know(t);
-    size_t match = p->n;
     if (!n.matrix || !n.weight || n.kind == CLASS_KEEP || (n.kind == CLASS_OUTPUT && opts->leave_output)) {
         *choice = kept(out, t);
         /* A norm with two dimensions is kept as well, but a checkpoint's goes to float32 as its vectors do. */
-        if (!out->meta_complete && n.kind == CLASS_KEEP) *choice = (smelt_choice){SMELT_DT_F32, SMELT_DT_F32, "kept"};
+        if (!out->meta_complete && n.kind == CLASS_KEEP) *choice = (smelt_choice){SMELT_DT_F32, SMELT_DT_F32, "kept", NULL};
         return SMELT_OK;
     }
     if (opts->embedding_type < SMELT_DT_COUNT && n.kind == CLASS_EMBD) {
@@ -424,28 +404,21 @@ static smelt_status choose(const smelt_model *out, const smelt_recipe_opts *opts
         *choice = chosen(opts->output_type, fit(opts->output_type, n.cols), "--output-tensor-type");
         return SMELT_OK;
     }
-    smelt_dtype type = mixes[id].type;
-    const char *why = "mix";
     /* As in llama-quantize, a mix of a plain type is that type everywhere. */
-    if (smelt_dtype_get(type)->kind == SMELT_KIND_BLOCK) {
-        SMELT_TRY(patterns_match(p, opts, t->name, &match, err));
-        if (match < p->n) {
-            type = opts->overrides[match].type;
-            why = "--tensor-type";
-        } else if (opts->pure) {
-            why = "--pure";
-        } else if (opts->output_type < SMELT_DT_COUNT && n.kind == CLASS_EMBD && model->tied) {
-            type = opts->output_type;
-            why = "--output-tensor-type";
-        } else {
-            smelt_dtype asked;
-            type = mixed(id, model, &n, seen, &asked);
-            *choice = chosen(asked, fit(type, n.cols), why);
+    if (smelt_dtype_get(mixes[c->id].type)->kind == SMELT_KIND_BLOCK) {
+        size_t match;
+        SMELT_TRY(find_override(&c->patterns, opts, t->name, &match, err));
+        if (match < opts->n_overrides) {
+            const smelt_dtype type = opts->overrides[match].type;
+            *choice = chosen(type, fit(type, n.cols), "--tensor-type");
+            return SMELT_OK;
+        }
+        if (c->mixed && opts->output_type < SMELT_DT_COUNT && n.kind == CLASS_EMBD && c->model.tied) {
+            *choice = chosen(opts->output_type, fit(opts->output_type, n.cols), "--output-tensor-type");
             return SMELT_OK;
         }
     }
-    *choice = chosen(type, fit(type, n.cols), why);
-    return SMELT_OK;
+    return by_rules(c, t, &n, choice, err);
 }
 
 smelt_status recipe_quantize(const smelt_ctx *ctx, const smelt_model *out, const smelt_recipe_opts *opts, smelt_choice *choices,
@@ -456,14 +429,15 @@ smelt_status recipe_quantize(const smelt_ctx *ctx, const smelt_model *out, const
     SMELT_TRY(find_mix(opts->mix, &id, err));
     *file_type = mixes[id].file_type;
     if (id == MIX_COPY) return copy_all(out, choices, file_type, err);
-    const overview model = look(out, opts->imatrix);
-    places seen = {0};
+    chooser c = {.opts = opts,
+                 .id = id,
+                 .mixed = smelt_dtype_get(mixes[id].type)->kind == SMELT_KIND_BLOCK && !opts->pure,
+                 .model = look(out, opts->imatrix)};
     smelt_arena arena = {0};
-    patterns p = {0};
-    smelt_status st = patterns_compile(&arena, opts, &p, err);
+    smelt_status st = patterns_compile(&arena, opts, &c.patterns, err);
     for (size_t i = 0; st == SMELT_OK && i < out->n_tensors; i++) {
         const smelt_tensor *t = &out->tensors[i];
-        st = choose(out, opts, id, &model, &p, &seen, t, &choices[i], err);
+        st = choose(&c, out, t, &choices[i], err);
         if (st == SMELT_OK && !opts->allow_requantize && choices[i].given != t->dtype &&
             smelt_dtype_get(t->dtype)->kind == SMELT_KIND_BLOCK)
             st = smelt_fail(err, SMELT_E_UNSUPPORTED,
@@ -471,7 +445,7 @@ smelt_status recipe_quantize(const smelt_ctx *ctx, const smelt_model *out, const
                             "original; --allow-requantize does it anyway",
                             t->name, smelt_dtype_get(t->dtype)->name, smelt_dtype_get(choices[i].given)->name);
     }
-    patterns_free(&p);
+    patterns_free(&c.patterns);
     arena_free(&arena);
     return st;
 }
@@ -568,11 +542,11 @@ static smelt_choice checkpoint_choice(const smelt_ctx *ctx, const smelt_model *o
 {
     const smelt_dtype_kind kind = smelt_dtype_get(t->dtype)->kind;
     const smelt_dtype type = mixes[id].type;
-    if (kind == SMELT_KIND_INT || kind == SMELT_KIND_OTHER) return (smelt_choice){t->dtype, t->dtype, "kept"};
-    if (!automatic) return (smelt_choice){type, type, "--type"};
-    if (from_blocks(t)) return (smelt_choice){type, type, "auto"};
-    if (out->meta_complete && matrices_become(out, type) && exact(ctx, t, type)) return (smelt_choice){type, type, "auto"};
-    return (smelt_choice){t->dtype, t->dtype, "kept"};
+    if (kind == SMELT_KIND_INT || kind == SMELT_KIND_OTHER) return (smelt_choice){t->dtype, t->dtype, "kept", NULL};
+    if (!automatic) return (smelt_choice){type, type, "--type", NULL};
+    if (from_blocks(t)) return (smelt_choice){type, type, "auto", NULL};
+    if (out->meta_complete && matrices_become(out, type) && exact(ctx, t, type)) return (smelt_choice){type, type, "auto", NULL};
+    return (smelt_choice){t->dtype, t->dtype, "kept", NULL};
 }
 
 static smelt_choice gguf_choice(const smelt_model *out, const smelt_tensor *t, bool automatic, mix_id id)
@@ -582,7 +556,7 @@ static smelt_choice gguf_choice(const smelt_model *out, const smelt_tensor *t, b
     if (out->meta_complete && (automatic || !n.weight)) return kept(out, t);
     /* Checkpoints published in four bits are not made larger and no better. */
     if (!out->meta_complete && t->dtype == SMELT_DT_MXFP4) return kept(out, t);
-    if (!n.matrix || !n.weight || n.kind == CLASS_KEEP) return (smelt_choice){SMELT_DT_F32, SMELT_DT_F32, "always f32"};
+    if (!n.matrix || !n.weight || n.kind == CLASS_KEEP) return (smelt_choice){SMELT_DT_F32, SMELT_DT_F32, "always f32", NULL};
     return chosen(type, fit(type, n.cols), automatic ? "auto" : "--type");
 }
 

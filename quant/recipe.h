@@ -9,6 +9,20 @@ typedef struct smelt_override {
     smelt_dtype type;
 } smelt_override;
 
+/* A rule of a mix or of a user's recipe. */
+typedef struct smelt_rule smelt_rule;
+typedef struct smelt_rules {
+    smelt_rule *rule;
+    size_t n, cap;
+} smelt_rules;
+
+/* Parses a recipe, a line a rule, later ones win: CLASS [LAYERS] [CONDITION] TYPE with the words of recipe.def, or /REGEX/ of names
+ * instead of the class; # begins a comment. E_USAGE with the line. Rules are added to `out`, in the arena. */
+smelt_status recipe_parse(smelt_arena *arena, const char *text, size_t n, smelt_rules *out, smelt_err *err);
+smelt_status recipe_read(smelt_arena *arena, const char *path, smelt_rules *out, smelt_err *err);
+/* The rule for people: "attn_v more", "line 3: /blk.0/ gqa4". Returns buf. */
+const char *recipe_rule_text(const smelt_rule *rule, char *buf, size_t size);
+
 typedef struct smelt_recipe_opts {
     const char *mix;                 /* "Q4_0", "q8_0", "F16": a row of recipe.def, in any letter case */
     const smelt_override *overrides; /* [n_overrides] */
@@ -19,12 +33,14 @@ typedef struct smelt_recipe_opts {
     bool pure;
     bool allow_requantize; /* quantised sources are E_UNSUPPORTED without it */
     bool imatrix;          /* there is an importance matrix, which some rules ask */
+    smelt_rules rules;     /* the user's, after those of the mix */
 } smelt_recipe_opts;
 
 typedef struct smelt_choice {
-    smelt_dtype asked; /* what the mix or an override wants */
-    smelt_dtype given; /* what fits the tensor's shape */
-    const char *why;   /* static text: "mix", "kept", "--tensor-type", "row size" … */
+    smelt_dtype asked;      /* what the mix or an override wants */
+    smelt_dtype given;      /* what fits the tensor's shape */
+    const char *why;        /* static text: "mix", "kept", "--tensor-type", "row size" … */
+    const smelt_rule *rule; /* that said so; NULL: none, it is the mix's own type or an option's */
 } smelt_choice;
 
 /* Chooses for every tensor of a model in GGUF projection; choices has out->n_tensors entries. *file_type is GGUF's

@@ -4,6 +4,7 @@
 #include "quant/imatrix.h"
 #include "tools/edits.h"
 #include "tools/run.h"
+#include "tools/show_recipe.h"
 
 extern const command cmd_quantize;
 
@@ -11,7 +12,8 @@ typedef struct quantize_opts {
     run_opts run;
     edit_opts edit;
     opt_list tensor_type, include, exclude;
-    const char *imatrix;
+    const char *imatrix, *recipe;
+    bool print_recipe, json;
     const char *output_type, *embedding_type;
     bool leave_output, pure, allow_requantize;
     const char *mix;       /* the operand TYPE */
@@ -21,6 +23,10 @@ typedef struct quantize_opts {
 static const opt options[] = {
     {"--tensor-type", OPT_LIST, "REGEX=TYPE", "type of the tensors whose names match; may be repeated, the first match wins",
      offsetof(quantize_opts, tensor_type)},
+    {"--recipe", OPT_TEXT, "FILE", "rules that change what TYPE gives (docs/quantize.md)", offsetof(quantize_opts, recipe)},
+    {"--print-recipe", OPT_FLAG, NULL, "show the type of every tensor and why, and stop", offsetof(quantize_opts, print_recipe),
+     true},
+    {"--json", OPT_FLAG, NULL, "with --print-recipe: print JSON", offsetof(quantize_opts, json), true},
     {"--imatrix", OPT_TEXT, "FILE", "importance matrix of llama-imatrix, imatrix.gguf or .dat", offsetof(quantize_opts, imatrix)},
     {"--include-weights", OPT_LIST, "NAME", "use the matrix only for tensors with this in their names; may be repeated",
      offsetof(quantize_opts, include)},
@@ -100,10 +106,18 @@ static smelt_status choose(const smelt_ctx *ctx, const void *opts, smelt_plan *p
     };
     if (o->output_type) SMELT_TRY(parse_type("--output-tensor-type", o->output_type, &recipe.output_type, err));
     if (o->embedding_type) SMELT_TRY(parse_type("--token-embedding-type", o->embedding_type, &recipe.embedding_type, err));
+    if (o->recipe) SMELT_TRY(recipe_read(&plan->out.arena, o->recipe, &recipe.rules, err));
     write->quantized = true;
     SMELT_TRY(recipe_quantize(ctx, &plan->out, &recipe, choices, &write->file_type, err));
     SMELT_TRY(imatrix_match(ctx, o->loaded, &plan->out, choices, plan->importance, err));
+    if (o->print_recipe) return SMELT_OK;
     return recipe_check_importance(ctx, &plan->out, &recipe, choices, plan->importance, err);
+}
+
+static smelt_status show(const void *opts, const smelt_plan *plan, const smelt_choice *choices, smelt_err *err)
+{
+    const quantize_opts *o = opts;
+    return show_recipe(plan, choices, o->mix, o->json, err);
 }
 
 static smelt_status run(const void *opts, const char *const *operand, int n, smelt_err *err)
@@ -113,6 +127,7 @@ static smelt_status run(const void *opts, const char *const *operand, int n, sme
     smelt_imatrix imatrix = {0};
     o.mix = operand[2];
     o.loaded = &imatrix;
+    if (o.json && !o.print_recipe) return smelt_fail(err, SMELT_E_USAGE, "--json is for --print-recipe");
     if (o.edit.keep_split && (o.run.split_bytes || o.run.split_tensors))
         return smelt_fail(err, SMELT_E_USAGE, "--keep-split and --split-max-... exclude each other");
     const conversion c = {.command = &cmd_quantize,
@@ -122,7 +137,8 @@ static smelt_status run(const void *opts, const char *const *operand, int n, sme
                           .blocks = true,
                           .opts = &o,
                           .run = &o.run,
-                          .choose = choose};
+                          .choose = choose,
+                          .show = o.print_recipe ? show : NULL};
     smelt_status st = run_conversion(&c, err);
     imatrix_free(&imatrix);
     return st;

@@ -66,6 +66,7 @@ static smelt_status execute(const smelt_ctx *ctx, const conversion *c, smelt_pla
     if (!choices) return smelt_oom(err);
     p->write = (smelt_write_opts){.split_bytes = c->run->split_bytes, .split_tensors = c->run->split_tensors, .file_type = -1};
     SMELT_TRY(c->choose(ctx, c->opts, plan, choices, &p->write, err));
+    if (c->show) return c->show(c->opts, plan, choices, err);
     for (size_t i = 0; i < plan->out.n_tensors; i++)
         plan->types[i] = choices[i].given;
     char *substitutes = substitutes_text(plan, choices);

@@ -2,6 +2,7 @@
 #ifndef SMELT_TOOLS_RUN_H
 #define SMELT_TOOLS_RUN_H
 
+#include "convert/plan.h"
 #include "quant/recipe.h"
 #include "tools/opts.h"
 #include "tools/report.h"
@@ -49,6 +50,8 @@ typedef struct conversion {
     const void *opts;    /* the command's options */
     const run_opts *run; /* those of them that all conversions have */
     choose_fn *choose;
+    /* Says what was chosen, and that is all; NULL: the conversion takes place. */
+    smelt_status (*show)(const void *opts, const smelt_plan *plan, const smelt_choice *choices, smelt_err *err);
 } conversion;
 
 /* Opens, chooses, lays out, and writes or shows. */

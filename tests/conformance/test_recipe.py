@@ -9,6 +9,8 @@ import subprocess
 
 import pytest
 
+from conftest import ROOT
+
 # The family as we call it ("-": not one of ours), and the columns of matrices whose input is not the embedding.
 MODELS = {
     "deepseek-v3.1": ("-", {"attn_output": 16384, "attn_q_b": 1536, "attn_k_b": 128, "ffn_down": 18432, "ffn_down_exps": 2048,
@@ -170,3 +172,23 @@ def test_types_are_those_of_a_dry_run(llama, build, tmp_path, model, imatrix):
         ours = choose(build, arch, mix, {n: d for n, d in rows.items()}, *sizes, *(["--imatrix"] if imatrix else []))
         wrong += [(mix, n, ours[n], theirs[n]) for n in rows if ours[n] != theirs[n]]
     assert not wrong, wrong[:10]
+
+
+# A mix says in recipe.def what anybody may say in a recipe: --pure with the mix's rules as a recipe chooses as the mix does.
+@pytest.mark.parametrize("model", ["meta-llama-3.1-70b-instruct", "qwen3-14b", "qwen3-coder-next"])
+def test_a_mix_as_a_recipe(peers, build, tmp_path, model):
+    family, cols = MODELS[model]
+    text = (ROOT / "quant/recipe.def").read_text()
+    heads = dict(re.findall(r"SMELT_MIX\((\w+), \d+, \w+, (\w+)\)", text))
+    rules = re.findall(r"SMELT_RULE\((\w+), (\w+), (\w+), (\w+), (\w+)\)", text)
+    shape, sections = read_snapshot(peers / f"llama.cpp/tests/snapshots/{model}.schema")
+    rows = matrices(shape, sections, cols)
+    sizes = [f"layers={shape['n_layer']}", f"heads={shape['n_head']}", f"kv_heads={shape['n_head_kv']}", f"experts={shape.get('n_expert', 0)}"]
+    raised = model.startswith("meta")  # by rules that look at what was chosen before, which recipes have none of
+    for mix in MIXES[3:]:
+        mine = [f"output {heads[mix]}"] + [" ".join(rule[1:]) for rule in rules if rule[0] in (mix, "ANY")]
+        (tmp_path / "recipe").write_text("\n".join(mine))
+        chosen = choose(build, family, mix, rows, *sizes, "--pure", f"recipe={tmp_path / 'recipe'}")
+        expected = choose(build, family, mix, rows, *sizes)
+        assert {n: t for n, t in chosen.items() if not (raised and "attn_v" in n)} == {
+            n: t for n, t in expected.items() if not (raised and "attn_v" in n)}, mix

@@ -1,6 +1,6 @@
 /* The choice of types from the command line, for comparisons with other implementations:
  *   recipe_cli quantize FAMILY MIX [OPTION...]        recipe_cli convert FAMILY TYPE
- * Options: --pure, --imatrix (there is one), layers=N heads=N kv_heads=N experts=N.
+ * Options: --pure, --imatrix (there is one), recipe=FILE, layers=N heads=N kv_heads=N experts=N.
  * stdin has a line "NAME TYPE DIM…" for each tensor, outermost dimension first; stdout gets "NAME TYPE". */
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +27,7 @@ static bool read_tensor(char *line, smelt_arena *arena, smelt_tensor *t)
 }
 
 /* An argument behind the mix. */
-static bool option(const char *arg, smelt_recipe_opts *opts, smelt_hparams *hp)
+static bool option(const char *arg, smelt_recipe_opts *opts, smelt_hparams *hp, smelt_arena *arena)
 {
     static const struct {
         const char *name;
@@ -37,6 +37,7 @@ static bool option(const char *arg, smelt_recipe_opts *opts, smelt_hparams *hp)
     opts->pure |= strcmp(arg, "--pure") == 0;
     opts->imatrix |= strcmp(arg, "--imatrix") == 0;
     if (*arg == '-') return opts->pure || opts->imatrix;
+    if (strncmp(arg, "recipe=", 7) == 0) return recipe_read(arena, arg + 7, &opts->rules, NULL) == SMELT_OK;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if (strncmp(arg, sizes[i].name, strlen(sizes[i].name)) == 0) {
             hp->v[sizes[i].hp] = strtod(arg + strlen(sizes[i].name), NULL);
@@ -69,7 +70,7 @@ int main(int argc, char **argv)
         .mix = argv[3], .output_type = SMELT_DT_COUNT, .embedding_type = SMELT_DT_COUNT, .allow_requantize = true};
     if (!choices) return 4;
     for (int i = 4; i < argc; i++)
-        if (!option(argv[i], &opts, &model.hp)) return 2;
+        if (!option(argv[i], &opts, &model.hp, &model.arena)) return 2;
     smelt_status st = strcmp(argv[1], "convert") == 0 ? recipe_convert(&ctx, &target, &model, argv[3], choices, &file_type, &err)
                                                       : recipe_quantize(&ctx, &model, &opts, choices, &file_type, &err);
     for (size_t i = 0; st == SMELT_OK && i < model.n_tensors; i++)

@@ -347,6 +347,104 @@ static void names_of_no_known_role_are_left_alone(void **state)
     GIVEN(f, V, F32);
 }
 
+static void a_recipe_comes_after_the_mix(void **state)
+{
+    (void)state;
+    static const char text[] = "# comment\r\n"
+                               "\tATTN_V  more  q8_0\n"
+                               "\n"
+                               "attn_k gqa4 q8_0\n"
+                               "attn_k q5_0\n"
+                               "/^blk.*down/ always all q5_1 # the last word is the type\n"
+                               "output f16";
+    fixture f;
+    smelt_arena arena = {0};
+    char words[64];
+    setup(&f, "Q4_0");
+    assert_int_equal(recipe_parse(&arena, text, sizeof text - 1, &f.opts.rules, &f.err), SMELT_OK);
+    assert_int_equal(f.opts.rules.n, 5);
+    assert_int_equal(quantize(&f), SMELT_OK);
+    GIVEN(f, Q, Q4_0);
+    GIVEN(f, V, Q8_0);
+    GIVEN(f, K, Q5_0);
+    GIVEN(f, DOWN, Q5_1);
+    GIVEN(f, OUTPUT, F16);
+    GIVEN(f, NORM, F32);
+    assert_null(f.choice[Q].rule);
+    assert_string_equal(f.choice[DOWN].why, "--recipe");
+    assert_string_equal(recipe_rule_text(f.choice[DOWN].rule, words, sizeof words), "line 6: /^blk.*down/ always all");
+    f.opts.pure = true;
+    assert_int_equal(quantize(&f), SMELT_OK);
+    GIVEN(f, EMBD, Q4_0);
+    GIVEN(f, V, Q8_0);
+    f.opts.mix = "F16"; /* which has no rules of its own */
+    assert_int_equal(quantize(&f), SMELT_OK);
+    GIVEN(f, Q, F16);
+    GIVEN(f, V, Q8_0);
+    arena_free(&arena);
+}
+
+static void a_line_that_is_no_rule_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *said;
+    } wrong[] = {{"attn_v", "line 1: 'attn_v' alone"},
+                 {"\n\nattn q4_0", "line 3: 'attn' is no class"},
+                 {"attn_v where q4_0", "'where' says no layers"},
+                 {"attn_v all more q4_0", "'more' says no layers"},
+                 {"attn_v all", "'all' is no type"},
+                 {"attn_v f8_e4m3", "'f8_e4m3' is no type"},
+                 {"// q4_0", "'//' is no class"},
+                 {"a b c d e", "more words"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        smelt_arena arena = {0};
+        smelt_rules rules = {0};
+        smelt_err err = {0};
+        assert_int_equal(recipe_parse(&arena, wrong[i].text, strlen(wrong[i].text), &rules, &err), SMELT_E_USAGE);
+        assert_non_null(strstr(err.text, wrong[i].said));
+        arena_free(&arena);
+    }
+}
+
+static void some_rules_ask_for_an_importance_matrix(void **state)
+{
+    (void)state;
+    fixture f;
+    char words[64];
+    setup(&f, "IQ4_XS");
+    f.model.hp.set[SMELT_HP_LAYERS] = true;
+    f.model.hp.v[SMELT_HP_LAYERS] = 8;
+    assert_int_equal(quantize(&f), SMELT_OK);
+    GIVEN(f, DOWN, Q5_K);
+    assert_string_equal(recipe_rule_text(f.choice[DOWN].rule, words, sizeof words), "ffn_down eighth no_imatrix");
+    f.opts.imatrix = true;
+    assert_int_equal(quantize(&f), SMELT_OK);
+    GIVEN(f, DOWN, IQ4_XS);
+    assert_null(f.choice[DOWN].rule);
+}
+
+static void types_that_are_useless_without_importances_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *mix;
+        bool refused;
+    } mixes[] = {{"IQ2_XXS", true}, {"IQ1_M", true}, {"Q2_K_S", true}, {"Q2_K", false}, {"IQ3_S", false}, {"Q4_0", false}};
+    const smelt_importance some = {0}, *importance[COUNT] = {0}, *all[COUNT];
+    for (size_t i = 0; i < COUNT; i++)
+        all[i] = &some;
+    for (size_t i = 0; i < sizeof mixes / sizeof *mixes; i++) {
+        fixture f;
+        setup(&f, mixes[i].mix);
+        assert_int_equal(quantize(&f), SMELT_OK);
+        assert_int_equal(recipe_check_importance(&f.ctx, &f.model, &f.opts, f.choice, all, &f.err), SMELT_OK);
+        assert_int_equal(recipe_check_importance(&f.ctx, &f.model, &f.opts, f.choice, importance, &f.err),
+                         mixes[i].refused ? SMELT_E_UNSUPPORTED : SMELT_OK);
+        assert_int_equal(strstr(f.err.text, "blk.0.attn_q.weight") != NULL, mixes[i].refused);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,6 +464,10 @@ int main(void)
         cmocka_unit_test(checkpoints_keep_their_types),
         cmocka_unit_test(vectors_of_a_gguf_file_return_to_16_bits_where_that_is_exact),
         cmocka_unit_test(names_of_no_known_role_are_left_alone),
+        cmocka_unit_test(a_recipe_comes_after_the_mix),
+        cmocka_unit_test(a_line_that_is_no_rule_is_named),
+        cmocka_unit_test(some_rules_ask_for_an_importance_matrix),
+        cmocka_unit_test(types_that_are_useless_without_importances_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
