@@ -1,5 +1,6 @@
 """Codecs against ggml's own functions: equal bytes packed, equal floats unpacked, at every processor level this machine has."""
 import ctypes
+import os
 import subprocess
 
 import gguf
@@ -185,6 +186,12 @@ def test_packing_gives_the_bytes_of_the_converter(codec, kind):
         x = x[np.abs(x).max(axis=1) > 1e-30]
         expected = gguf.quants.quantize(x, getattr(gguf.GGMLQuantizationType, kind.upper()))
     assert codec("pack", kind, "best", x.tobytes(), COLS) == expected.tobytes()
+
+
+def test_every_level_packs_the_same_bytes_for_twenty_million_values(build):
+    """The unit test of the variants with 300 rounds, each of 65,536 values of every type."""
+    done = subprocess.run([build / "tests/unit_codecs"], env={**os.environ, "SMELT_TEST_ROUNDS": "300"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_every_float_rounds_to_16_bits_as_in_ggml(ggml, codec):

@@ -2,7 +2,8 @@
  *   codec_cli pack TYPE CPU COLS [WEIGHTS]   float32 on stdin -> blocks on stdout; WEIGHTS is a file of COLS float32
  *   codec_cli unpack TYPE CPU                blocks on stdin -> float32 on stdout
  *   codec_cli validate TYPE CPU              blocks on stdin -> "ok" or the number of the first bad block
- * CPU is baseline, avx2, avx512, neon or best. Exit code 77 if the processor cannot run it or the type has no such function. */
+ * CPU is baseline, avx2, avx512, neon or best. Exit code 77 if the processor cannot run it or the type has no such function
+ * (without weights). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,7 @@ int main(int argc, char **argv)
             if (w) fclose(w);
             if (!weights || weights_size != 4 * cols) return usage();
         }
+        if (!weights && f->weights == SMELT_WEIGHTS_REQUIRED) return 77;
         produced = elems / row->elems * row->bytes;
         out = malloc(produced + 1);
         if (!out) return 4;
