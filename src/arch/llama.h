@@ -9,7 +9,7 @@ extern const smelt_name_rule smelt_llama_names[];
 /* Rows of the tensors outside the feed-forward. `q` and `k`: what GGUF does to them; qkv_bias, out_bias: whether they have one. */
 #define SMELT_LLAMA_NAMES(q, k, qkv_bias, out_bias) \
     {SMELT_R_TOKEN_EMBD, "model.embed_tokens", 0, GGUF_SAME, "VOCAB,EMBD", SMELT_HP_COUNT}, \
-        {SMELT_R_ATTN_NORM, "model.layers.%L.input_layernorm", 0, GGUF_SAME, "EMBD", SMELT_HP_COUNT}, \
+        {SMELT_R_ATTN_NORM, "model.layers.%L.input_layernorm", NAME_ALT, GGUF_SAME, "EMBD", SMELT_HP_COUNT}, \
         {SMELT_R_ATTN_Q, "model.layers.%L.self_attn.q_proj", 0, q, "HEADS*HEAD_DIM,EMBD", qkv_bias}, \
         {SMELT_R_ATTN_K, "model.layers.%L.self_attn.k_proj", 0, k, "KV_HEADS*HEAD_DIM,EMBD", qkv_bias}, \
         {SMELT_R_ATTN_V, "model.layers.%L.self_attn.v_proj", 0, GGUF_SAME, "KV_HEADS*HEAD_DIM,EMBD", qkv_bias}, \
@@ -22,7 +22,7 @@ extern const smelt_name_rule smelt_llama_names[];
     }
 /* The norm before the feed-forward, and the gated feed-forward. */
 #define SMELT_LLAMA_FFN(bias) \
-    {SMELT_R_FFN_NORM, "model.layers.%L.post_attention_layernorm", 0, GGUF_SAME, "EMBD", SMELT_HP_COUNT}, \
+    {SMELT_R_FFN_NORM, "model.layers.%L.post_attention_layernorm", NAME_ALT, GGUF_SAME, "EMBD", SMELT_HP_COUNT}, \
         {SMELT_R_FFN_GATE, "model.layers.%L.mlp.gate_proj", 0, GGUF_SAME, "FF,EMBD", bias}, \
         {SMELT_R_FFN_UP, "model.layers.%L.mlp.up_proj", 0, GGUF_SAME, "FF,EMBD", bias}, \
     { \

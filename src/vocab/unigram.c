@@ -1,9 +1,14 @@
 /* Unigram: the cut of a text into tokens whose scores have the best sum (Viterbi's algorithm, from left to right). Of equal sums
- * the one found first stays, as in sentencepiece and the `tokenizers` package. */
+ * the one found first stays, as in sentencepiece (unigram_model.cc, EncodeOptimized) and the `tokenizers` package. */
+#include <math.h>
+
 #include "vocab/tok_internal.h"
 
-/* Of a token that users defined: better than any other, as sentencepiece has it. */
-#define USER_SCORE ((double)-0.1F)
+/* sentencepiece starts its float32 sums anew from where they are larger than this. */
+#define RESET_BEYOND 100000.0
+
+/* Of a token of n bytes that users defined: better than any other, and the better the longer, as sentencepiece has it. */
+static double user_score(size_t n) { return (double)(float)(0.1 * (double)(n - 1)); }
 
 smelt_status unigram_build(smelt_tok *t, smelt_err *err)
 {
@@ -39,6 +44,14 @@ static void offer(node *at, double score, bool as_float, size_t start, int32_t i
     *at = (node){score, (uint32_t)start, id};
 }
 
+/* Takes the score at `at` from all places from there to `last` that a path has reached. */
+static void reset(node *path, size_t at, size_t last)
+{
+    const float offset = (float)path[at].score;
+    for (size_t i = at; i <= last; i++)
+        if (i == at || path[i].start != UINT32_MAX) path[i].score = (double)((float)path[i].score - offset);
+}
+
 smelt_status unigram_encode(const smelt_tok *t, smelt_tok_state *s, const char *p, size_t n, smelt_buf *ids, smelt_err *err)
 {
     const smelt_tok_desc *d = &t->d;
@@ -48,7 +61,9 @@ smelt_status unigram_encode(const smelt_tok *t, smelt_tok_state *s, const char *
     node *path = (node *)(void *)s->path.data;
     for (size_t i = 0; i <= n; i++)
         path[i].start = UINT32_MAX;
+    size_t last = 0;
     for (size_t at = 0, len; at < n; at += len) {
+        if (d->float_scores && fabs(path[at].score) > RESET_BEYOND) reset(path, at, last);
         double here = path[at].score;
         utf8_next(p + at, &len);
         bool single = false;
@@ -56,11 +71,13 @@ smelt_status unigram_encode(const smelt_tok *t, smelt_tok_state *s, const char *
         const tok_key *k;
         while (keys_next(&t->pieces, &w, p + at, n - at, &k)) {
             double score = d->score[k->value];
-            if (d->type && d->type[k->value] == SMELT_TOKEN_USER) score = USER_SCORE;
+            if (d->type && d->type[k->value] == SMELT_TOKEN_USER) score = user_score(k->n);
             offer(&path[at + k->n], score + here, d->float_scores, at, k->value);
+            if (at + k->n > last) last = at + k->n;
             single = single || k->n == len;
         }
         if (!single) offer(&path[at + len], t->unk_score + here, d->float_scores, at, -1);
+        if (!single && at + len > last) last = at + len;
     }
     /* Backwards to turn the links round, so that each place says where the next token ends; then forwards. */
     uint32_t end = (uint32_t)n, next = UINT32_MAX;

@@ -108,6 +108,15 @@ def old_llama_like(c: dict) -> None:
     makers.old_config(c, 4)
 
 
+def old_yi(c: dict) -> None:
+    makers.old_config(c, 4)
+    c.update(architectures=["YiForCausalLM"], model_type="Yi", auto_map={"AutoModelForCausalLM": "modeling_yi.YiForCausalLM"})
+
+
+def yi_names(state: dict, _config: dict) -> dict:
+    return {n.replace("input_layernorm", "ln1").replace("post_attention_layernorm", "ln2"): t for n, t in state.items()}
+
+
 def old_phi(c: dict) -> None:
     rope = c.pop("rope_parameters")
     c.update(torch_dtype=c.pop("dtype"), rope_theta=rope["rope_theta"], partial_rotary_factor=rope["partial_rotary_factor"],
@@ -351,6 +360,9 @@ FAMILIES = [
     Family("phi2-now", "Phi-2 as transformers 5 saves it", "Phi", PHI, dtype="float16"),
     Family("phi-2-like", "the spelling of transformers 4", "Phi", dict(PHI, hidden_size=320, intermediate_size=1280, rope_parameters={
         "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.4}), dtype="float16", spelling=old_phi, layout="st-sharded"),
+    Family("yi-34b-like", "Yi's first layout: names of its own for the norms", "Llama", dict(
+        QWEN, rms_norm_eps=1e-5, rope_parameters={"rope_type": "default", "rope_theta": 5000000.0}), vocab="spm", vocab_size=449, dtype="bfloat16",
+        layout="bin-sharded", spelling=old_yi, state=yi_names, peer=False),
     Family("gpt-oss-bf16", "experts in bfloat16, transposed", "GptOss", OSS, dtype="bfloat16"),
     Family("gpt-oss-wide", "sizes that blocks of 256 divide", "GptOss", dict(OSS, hidden_size=256, intermediate_size=512), dtype="bfloat16"),
     Family("gpt-oss-mxfp4", "experts in MXFP4, as published", "GptOss", OSS, dtype="bfloat16", spelling=mxfp4_config, state=mxfp4_experts,

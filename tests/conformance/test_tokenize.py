@@ -21,7 +21,7 @@ def cli(build):
 
 @pytest.fixture(scope="session")
 def files():
-    return cases.source_files(LLAMA_CPP, 1_500_000)
+    return cases.source_files(LLAMA_CPP, 4_000_000)
 
 
 @pytest.fixture(scope="session")
@@ -87,11 +87,26 @@ def test_sentencepiece_models_encode_as_sentencepiece_does(cli, tmp_path, traini
     r = random.Random(5)
     for name, path in sentencepiece_models(tmp_path, training):
         sp = sentencepiece.SentencePieceProcessor(model_file=str(path))
-        # Sums of float32 scores round differently over tens of thousands of characters.
-        texts = cases.CORPUS + cases.random_strings(8000, name) + [f[:5000] for f in files[::4]]
+        texts = cases.CORPUS + cases.random_strings(100_000 if name in ("llama", "unigram") else 8000, name) + files
         compare(name, texts, smelt_encode(cli, path, texts), [sp.encode(t) for t in texts], sp.decode)
         raw = [bytes(r.randrange(256) for _ in range(r.randint(1, 12))) + b"hello \xff\xfe" for _ in range(1000)]
         compare(f"{name}, no UTF-8", raw, smelt_encode(cli, path, raw), [sp.encode(t) for t in raw])
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_a_unigram_tokenizer_json_encodes_as_tokenizers_does(cli, tmp_path, training, files, split):
+    """Sums of float64, over whole files where nothing is cut before."""
+    import sentencepiece
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+    sp = sentencepiece.SentencePieceProcessor(model_file=str(dict(sentencepiece_models(tmp_path, training))["unigram"]))
+    pieces = [(sp.id_to_piece(i), sp.get_score(i)) for i in range(sp.vocab_size())]
+    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=0, byte_fallback=True))
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(split=split)
+    tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace(split=split)])
+    path = tmp_path / "unigram.json"
+    tokenizer.save(str(path))
+    check_json(cli, path, Tokenizer.from_file(str(path)), cases.CORPUS + cases.random_strings(20_000, 7) + files)
 
 
 def test_llama2s_tokenizer_json_encodes_as_tokenizers_does(cli, tmp_path, training, files):
@@ -118,7 +133,7 @@ def test_llama2s_tokenizer_json_encodes_as_tokenizers_does(cli, tmp_path, traini
     for name, change in (("llama2", {}), ("yi", {"normalizer": space}), ("transformers5", {"normalizer": None, "pre_tokenizer": metaspace})):
         path = tmp_path / f"{name}.json"
         path.write_text(json.dumps(said | change))
-        check_json(cli, path, Tokenizer.from_file(str(path)), cases.CORPUS + cases.random_strings(4000, name) + files[::8])
+        check_json(cli, path, Tokenizer.from_file(str(path)), cases.CORPUS + cases.random_strings(100_000, name) + files)
 
 
 def test_tiktoken_files_encode_as_tiktoken_does(cli, tmp_path, training, files):
@@ -130,7 +145,7 @@ def test_tiktoken_files_encode_as_tiktoken_does(cli, tmp_path, training, files):
     path.write_bytes(b"".join(base64.b64encode(t) + b" %d\n" % r for t, r in ranks.items()))
     names = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"] + [f"<|extra_{i}|>" for i in range(205)]
     peer = tiktoken.Encoding("small", pat_str=cases.QWEN, mergeable_ranks=ranks, special_tokens={s: len(ranks) + i for i, s in enumerate(names)})
-    texts = cases.CORPUS + cases.random_strings(5000, 9) + files[::8] + ["a<|im_start|>b<|extra_204|>"]
+    texts = cases.CORPUS + cases.random_strings(100_000, 9) + files + ["a<|im_start|>b<|extra_204|>"]
     want = [peer.encode(unicodedata.normalize("NFC", t), allowed_special="all") for t in texts]
     # The peer's Unicode is another version: characters newer than Python's are left out.
     known = [i for i, t in enumerate(texts) if all(unicodedata.category(c) != "Cn" for c in t)]

@@ -523,6 +523,24 @@ static void original_refused(const char *extra, const char *tensors, const char 
     model_free(&m);
 }
 
+#define YI \
+    "-model.layers.%d.input_layernorm.weight;-model.layers.%d.post_attention_layernorm.weight;model.layers.%d.ln1.weight 8;" \
+    "model.layers.%d.ln2.weight 8;-model.layers.%d.self_attn.q_proj.bias;-model.layers.%d.self_attn.k_proj.bias;" \
+    "-model.layers.%d.self_attn.v_proj.bias"
+
+static void the_first_layout_of_yi_becomes_llama(void **state)
+{
+    (void)state;
+    smelt_model m;
+    mapped(&m, QWEN2, "\"architectures\": [\"YiForCausalLM\"], \"model_type\": \"Yi\"", YI);
+    assert_string_equal(m.arch->hf_classes, "LlamaForCausalLM|LLaMAForCausalLM|LlamaModel");
+    assert_string_equal(json_string_value(json_array_get(json_object_get(m.config, "architectures"), 0)), "LlamaForCausalLM");
+    assert_true(json_real_value(json_object_get(m.config, "rope_theta")) == 5e6);
+    has_rows(&m, "blk.1.attn_norm.weight", "model.layers.1.ln1.weight", 1, "0-7");
+    has_rows(&m, "blk.1.ffn_norm.weight", "model.layers.1.ln2.weight", 1, "0-7");
+    model_free(&m);
+}
+
 static void the_original_layout_of_gpt_oss_becomes_the_published_one(void **state)
 {
     (void)state;
@@ -1009,6 +1027,7 @@ int main(void)
         cmocka_unit_test(fused_queries_keys_and_values_land_where_they_belong),
         cmocka_unit_test(experts_are_stacked_from_either_layout),
         cmocka_unit_test(gpt_oss_has_its_pairs_in_turn_in_both_layouts),
+        cmocka_unit_test(the_first_layout_of_yi_becomes_llama),
         cmocka_unit_test(the_original_layout_of_gpt_oss_becomes_the_published_one),
         cmocka_unit_test(what_configurations_say_and_what_follows),
         cmocka_unit_test(the_rotary_share_of_a_gguf_gives_its_dimensions_again),
