@@ -52,6 +52,16 @@ static void reset(node *path, size_t at, size_t last)
         if (i == at || path[i].start != UINT32_MAX) path[i].score = (double)((float)path[i].score - offset);
 }
 
+/* A stretch without a token. In tokenizer.json the unknown token is a piece of the text like others, where it stands alone. */
+static void put_unknown(const smelt_tok *t, smelt_tok_state *s, const char *p, size_t n, smelt_buf *ids)
+{
+    const tok_key *k = t->d.float_scores ? NULL : keys_longest(&t->pieces, p, n);
+    if (k && k->n == n)
+        tok_put(t, s, k->value, t->d.fuse_unk, ids);
+    else
+        tok_put_unknown(t, s, p, n, ids);
+}
+
 smelt_status unigram_encode(const smelt_tok *t, smelt_tok_state *s, const char *p, size_t n, smelt_buf *ids, smelt_err *err)
 {
     const smelt_tok_desc *d = &t->d;
@@ -87,13 +97,19 @@ smelt_status unigram_encode(const smelt_tok *t, smelt_tok_state *s, const char *
         next = end;
         end = start;
     }
-    uint32_t from = 0;
+    uint32_t from = 0, unknown = UINT32_MAX;
     s->last_unk = false;
-    for (uint32_t to = next; to != UINT32_MAX; to = path[to].start) {
-        if (path[to].id >= 0 && path[to].id != d->unk)
+    for (uint32_t to = next;; to = path[to].start) {
+        const bool end_here = to == UINT32_MAX, known = !end_here && path[to].id >= 0 && path[to].id != d->unk;
+        if ((known || end_here) && unknown != UINT32_MAX) {
+            put_unknown(t, s, p + unknown, from - unknown, ids);
+            unknown = UINT32_MAX;
+        }
+        if (end_here) break;
+        if (known)
             tok_put(t, s, path[to].id, d->fuse_unk, ids);
-        else
-            tok_put_unknown(t, s, p + from, to - from, ids);
+        else if (unknown == UINT32_MAX)
+            unknown = from;
         from = to;
     }
     return ids->failed ? smelt_oom(err) : SMELT_OK;
