@@ -90,4 +90,11 @@ smelt_pack_fn f16_pack_avx512, bf16_pack_avx512, q4_0_pack_avx512, q4_1_pack_avx
     q8_0_pack_avx512;
 smelt_unpack_fn f16_unpack_avx512, bf16_unpack_avx512;
 
+/* What those variants call where there are importances. */
+#define WEIGHTED_PACK(name) smelt_pack_fn name##_weighted_avx2, name##_weighted_avx512
+WEIGHTED_PACK(q4_0);
+WEIGHTED_PACK(q4_1);
+WEIGHTED_PACK(q5_0);
+WEIGHTED_PACK(q5_1);
+
 #endif

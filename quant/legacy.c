@@ -5,21 +5,9 @@
 
 #include "quant/blocks.h"
 #include "quant/codec_list.h"
-#include "quant/search.h"
+#include "quant/legacy.h"
 
 enum { N = 32 };
-
-/* Nibbles of two half blocks side by side; the fifth bits, if any, into qh. */
-static void put_codes(const uint8_t *code, uint8_t *qs, uint8_t *qh)
-{
-    uint32_t high = 0;
-    for (int j = 0; j < N / 2; j++)
-        qs[j] = (uint8_t)((code[j] & 15) | (code[j + N / 2] & 15) << 4);
-    if (!qh) return;
-    for (int j = 0; j < N; j++)
-        high |= (uint32_t)(code[j] >> 4 & 1) << j;
-    store_le32(qh, high);
-}
 
 /* What the weighted searches multiply a column's importance with: the root of the row's mean square plus the value's square. */
 static float row_mean_square(const float *row, uint64_t cols)
@@ -70,8 +58,6 @@ static float offset_codes(const float *x, int top, float *min_out, uint8_t *code
     return d;
 }
 
-static const search_grid offset_grid = {.from = -0.9f, .step = 0.05f, .steps = 36};
-
 #define SYMMETRIC_PACK(name, type, half, qh) \
     void name(const float *x, void *dst, uint64_t rows, uint64_t cols, const float *weights) \
     { \
@@ -88,7 +74,7 @@ static const search_grid offset_grid = {.from = -0.9f, .step = 0.05f, .steps = 3
                     d = symmetric_codes(x, half, code); \
                 } \
                 fp_put16(b->d, d); \
-                put_codes(code, b->qs, qh); \
+                legacy_put_codes(code, b->qs, qh); \
             } \
         } \
     }
@@ -106,14 +92,14 @@ SYMMETRIC_PACK(q5_0_pack, blk_q5_0, 16, b->qh)
                 float w[N], d, min; \
                 if (weights) { \
                     block_weights(x, weights + c, mean_square, w); \
-                    d = search_offset(N, top, x, w, &offset_grid, code, &min); \
+                    d = search_offset(N, top, x, w, &legacy_grid, code, &min); \
                     min = -min; \
                 } else { \
                     d = offset_codes(x, top, &min, code); \
                 } \
                 fp_put16(b->d, d); \
                 fp_put16(b->m, min); \
-                put_codes(code, b->qs, qh); \
+                legacy_put_codes(code, b->qs, qh); \
             } \
         } \
     }

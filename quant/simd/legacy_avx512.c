@@ -62,7 +62,7 @@ static inline bool offset(const float *x, int top, uint8_t *d16, uint8_t *m16, u
     void name##_pack_avx512(const float *x, void *dst, uint64_t rows, uint64_t cols, const float *weights) \
     { \
         if (weights) { \
-            name##_pack(x, dst, rows, cols, weights); \
+            name##_weighted_avx512(x, dst, rows, cols, weights); \
             return; \
         } \
         type *b = dst; \
