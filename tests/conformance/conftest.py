@@ -27,7 +27,7 @@ import make_checkpoints as makers  # noqa: E402
 
 PEERS = Path(os.environ.get("SMELT_PEERS") or Path.home() / ".cache/smelt-peers")
 LLAMA_CPP = PEERS / "llama.cpp"
-LLAMA_TOOLS = ("llama-quantize", "llama-perplexity", "llama-gguf-split", "llama-tokenize")
+LLAMA_TOOLS = ("llama-quantize", "llama-imatrix", "llama-perplexity", "llama-gguf-split", "llama-tokenize")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
