@@ -98,6 +98,7 @@ def values(seed=1):
         "ties": rng.integers(-8, 9, (32, COLS)) / 8,
         "more ties": rng.integers(-3, 4, (32, COLS)) * 0.5,
         "127 ties": (rng.integers(-254, 255, (32, COLS)) / 2),
+        "outliers": np.where(rng.random((48, COLS)) < 0.01, 1e3, 1e-4) * normal(48),
         "positive": np.abs(normal(16)),
         "negative": -np.abs(normal(16)),
         "sparse": np.where(rng.random((32, COLS)) < 0.95, 0, normal(32)),
@@ -130,11 +131,19 @@ def test_packing_gives_the_bytes_of_ggml(ggml, codec, kind):
         assert ours is None or not first_difference(ours, expected.tobytes(), ggml.traits(kind).bytes), level
 
 
-@pytest.mark.parametrize("spread", [1, 4])
+IMPORTANCES = {
+    "usual": lambda rng: rng.standard_normal(COLS) ** 2,
+    "far apart": lambda rng: rng.standard_normal(COLS) ** 8,
+    "mostly zero": lambda rng: np.where(rng.random(COLS) < 0.75, 0, rng.random(COLS)),
+    "small numbers": lambda rng: rng.integers(0, 3, COLS),
+}
+
+
+@pytest.mark.parametrize("importances", IMPORTANCES)
 @pytest.mark.parametrize("kind", BLOCKS + GRIDS)
-def test_packing_with_importances_gives_the_bytes_of_ggml(ggml, codec, kind, spread, tmp_path):
+def test_packing_with_importances_gives_the_bytes_of_ggml(ggml, codec, kind, importances, tmp_path):
     x = values_for(kind, 2)
-    weights = np.abs(np.random.default_rng(3).standard_normal(COLS).astype(np.float32)) ** np.float32(2 * spread)
+    weights = IMPORTANCES[importances](np.random.default_rng(3)).astype(np.float32)
     weights[:32] = 0
     (tmp_path / "weights").write_bytes(weights.tobytes())
     expected = ggml.pack(kind, x, weights)
