@@ -31,10 +31,6 @@ def test_perplexity_is_llama_perplexitys(perplexity, llama, workshop, smollm2, o
     assert perplexity(source) == pytest.approx(theirs(llama, source), rel=BOUNDS[outtype])
 
 
-def test_a_directory_has_the_perplexity_of_its_gguf(perplexity, workshop, smollm2):
-    assert perplexity(smollm2) == pytest.approx(perplexity(workshop.big_gguf("smollm2", "auto")), rel=1e-5)
-
-
 def test_contexts_of_another_size(perplexity, llama, workshop, smollm2):
     source = workshop.big_gguf("smollm2", "f32")
     assert perplexity(source, "--context", "256") == pytest.approx(theirs(llama, source, "-c", "256"), rel=BOUNDS["f32"])
