@@ -30,6 +30,7 @@ LANE_PACK(q3_k);
 LANE_PACK(q4_k);
 LANE_PACK(q5_k);
 LANE_PACK(q6_k);
+LANE_PACK(q8_k);
 LANE_PACK(iq4_nl);
 LANE_PACK(iq4_xs);
 LANE_PACK(iq2_xxs);
@@ -63,6 +64,12 @@ UNPACK_DECLARE(q5_0);
 UNPACK_DECLARE(q5_1);
 UNPACK_DECLARE(q8_0);
 UNPACK_DECLARE(q8_1);
+UNPACK_DECLARE(q2_k);
+UNPACK_DECLARE(q3_k);
+UNPACK_DECLARE(q4_k);
+UNPACK_DECLARE(q5_k);
+UNPACK_DECLARE(q6_k);
+UNPACK_DECLARE(q8_k);
 UNPACK_DECLARE(iq4_nl);
 UNPACK_DECLARE(iq4_xs);
 UNPACK_DECLARE(mxfp4);
@@ -80,7 +87,7 @@ UNPACK_DECLARE(iq1_s);
 UNPACK_DECLARE(iq1_m);
 
 /* Baseline functions that variants fall back to for blocks whose arithmetic leaves the usual range. */
-smelt_pack_fn f16_pack, bf16_pack, q4_0_pack, q4_1_pack, q5_0_pack, q5_1_pack, q8_0_pack, q8_k_pack;
+smelt_pack_fn f16_pack, bf16_pack, q4_0_pack, q4_1_pack, q5_0_pack, q5_1_pack, q8_0_pack;
 smelt_unpack_fn f16_unpack, bf16_unpack;
 
 smelt_pack_fn f16_pack_avx2, bf16_pack_avx2, q4_0_pack_avx2, q4_1_pack_avx2, q5_0_pack_avx2, q5_1_pack_avx2, q8_0_pack_avx2;

@@ -14,9 +14,6 @@ static float sum_squares(const float *x, int n)
     return sum;
 }
 
-static int get_pair(const uint8_t *qs, int i) { return qs[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3; }
-static int get_nibble(const uint8_t *qs, int i) { return qs[i / 64 * 32 + i % 32] >> (i % 64 / 32 * 4) & 15; }
-
 static void q2_k_block(const float *x, blk_q2_k *b, const float *weights)
 {
     uint8_t code[N], ls[16], lm[16];
@@ -33,18 +30,6 @@ static void q2_k_block(const float *x, blk_q2_k *b, const float *weights)
     const float d = weights ? search_positive(16, 15, scale, sum_w, ls) : even_scales(16, 15, scale, ls);
     const float m = weights ? search_positive(16, 15, min, sum_w, lm) : even_scales(16, 15, min, lm);
     q2_k_finish(b, x, d, m, ls, lm, code);
-}
-
-static void q2_k_unpack(const void *src, float *y, uint64_t n)
-{
-    const blk_q2_k *b = src;
-    for (uint64_t k = 0; k < n / N; k++, b++, y += N) {
-        const float d = fp_get16(b->d), m = fp_get16(b->m);
-        for (int i = 0; i < N; i++) {
-            const uint8_t s = b->scales[i / 16];
-            y[i] = d * (float)(s & 15) * (float)get_pair(b->qs, i) - m * (float)(s >> 4);
-        }
-    }
 }
 
 static void q3_k_block(const float *x, blk_q3_k *b, const float *weights)
@@ -66,18 +51,6 @@ static void q3_k_block(const float *x, blk_q3_k *b, const float *weights)
     }
     const float d = weights ? search_symmetric(16, 32, scale, sum_w, ls) : q3_k_even_scales(scale, ls);
     q3_k_finish(b, x, d, ls, code);
-}
-
-static void q3_k_unpack(const void *src, float *y, uint64_t n)
-{
-    const blk_q3_k *b = src;
-    for (uint64_t k = 0; k < n / N; k++, b++, y += N) {
-        const float d = fp_get16(b->d);
-        for (int i = 0; i < N; i++) {
-            int code = get_pair(b->qs, i) | (b->hmask[i % 32] >> (i / 32) & 1) << 2;
-            y[i] = d * (float)q3_k_scale(b->scales, i / 16) * (float)(code - 4);
-        }
-    }
 }
 
 /* `weights` NULL: each element's is its magnitude above the sub-block's root mean square. */
@@ -122,22 +95,6 @@ static void q5_k_block(const float *x, blk_q5_k *b, const float *weights)
     put_bits(code, 4, b->qh);
 }
 
-#define K4_UNPACK(name, type, code) \
-    static void name(const void *src, float *y, uint64_t n) \
-    { \
-        const type *b = src; \
-        for (uint64_t k = 0; k < n / N; k++, b++) \
-            for (int j = 0; j < 8; j++, y += 32) { \
-                int s, m; \
-                k4_get(b->scales, j, &s, &m); \
-                const float d = fp_get16(b->d) * (float)s, min = fp_get16(b->m) * (float)m; \
-                for (int l = 0; l < 32; l++) \
-                    y[l] = d * (float)(code)-min; \
-            } \
-    }
-K4_UNPACK(q4_k_unpack, blk_q4_k, get_nibble(b->qs, 32 * j + l))
-K4_UNPACK(q5_k_unpack, blk_q5_k, get_nibble(b->qs, 32 * j + l) | (b->qh[l] >> j & 1) << 4)
-
 static void q6_k_block(const float *x, blk_q6_k *b, const float *weights)
 {
     uint8_t code[N];
@@ -147,19 +104,6 @@ static void q6_k_block(const float *x, blk_q6_k *b, const float *weights)
         scale[j] = search_symmetric(16, 32, x + 16 * j, weights ? weights + 16 * j : NULL, code + 16 * j);
     const float d = q6_k_scales(scale, ls);
     q6_k_finish(b, x, d, ls, code);
-}
-
-static void q6_k_unpack(const void *src, float *y, uint64_t n)
-{
-    const blk_q6_k *b = src;
-    for (uint64_t k = 0; k < n / N; k++, b++, y += N) {
-        const float d = fp_get16(b->d);
-        for (int i = 0; i < N; i++) {
-            const int h = i / 128, q = i % 128 / 32, l = i % 32;
-            const int low = b->ql[64 * h + 32 * (q & 1) + l] >> (q < 2 ? 0 : 4) & 15, high = b->qh[32 * h + l] >> (2 * q) & 3;
-            y[i] = d * (float)b->scales[i / 16] * (float)((low | high << 4) - 32);
-        }
-    }
 }
 
 /* ---- q8_k: float32 scale; llama.cpp keeps activations in it ---- */
@@ -184,16 +128,6 @@ static void q8_k_block(const float *x, blk_q8_k *b, const float *weights)
     store_le32(b->d, f32_bits(1 / inverse));
 }
 
-static void q8_k_unpack(const void *src, float *y, uint64_t n)
-{
-    const blk_q8_k *b = src;
-    for (uint64_t k = 0; k < n / N; k++, b++, y += N) {
-        const float d = f32_from_bits(load_le32(b->d));
-        for (int i = 0; i < N; i++)
-            y[i] = d * (float)b->qs[i];
-    }
-}
-
 /* A type's row in the table of codecs, with what it needs: `finite` says of block b that its scales are. */
 #define K_CODEC(name, id, finite, ...) \
     void name##_pack(const float *x, void *dst, uint64_t rows, uint64_t cols, const float *weights) \
@@ -204,13 +138,14 @@ static void q8_k_unpack(const void *src, float *y, uint64_t n)
                 name##_block(x, b, weights ? weights + c : NULL); \
     } \
     BLOCK_VALIDATE(name##_validate, blk_##name, finite) \
-    const smelt_codec smelt_codec_##name = {.dtype = SMELT_DT_##id, \
-                                            .validate = name##_validate, \
-                                            .variants = {__VA_ARGS__{SMELT_CPU_BASELINE, name##_pack, name##_unpack}}}
+    const smelt_codec smelt_codec_##name = { \
+        .dtype = SMELT_DT_##id, \
+        .validate = name##_validate, \
+        .variants = {__VA_ARGS__ UNPACK_VARIANT(name){SMELT_CPU_BASELINE, name##_pack, name##_unpack}}}
 
 K_CODEC(q2_k, Q2_K, fp_finite16(b->d) && fp_finite16(b->m), LANE_VARIANTS(q2_k));
 K_CODEC(q3_k, Q3_K, fp_finite16(b->d), LANE_VARIANTS(q3_k));
 K_CODEC(q4_k, Q4_K, fp_finite16(b->d) && fp_finite16(b->m), LANE_VARIANTS(q4_k));
 K_CODEC(q5_k, Q5_K, fp_finite16(b->d) && fp_finite16(b->m), LANE_VARIANTS(q5_k));
 K_CODEC(q6_k, Q6_K, fp_finite16(b->d), LANE_VARIANTS(q6_k));
-K_CODEC(q8_k, Q8_K, (load_le32(b->d) & 0x7F800000) != 0x7F800000, );
+K_CODEC(q8_k, Q8_K, (load_le32(b->d) & 0x7F800000) != 0x7F800000, LANE_VARIANTS(q8_k));
