@@ -198,6 +198,7 @@ LANE_INLINE void lanes_symmetric(int n, int half, int stride, const vf *x, const
     lanes_trials(n, half, stride, x, wx, w, true, true, 7, 3, &s);
     const vm some = vf_ge(top_abs, vf_set(SEARCH_EPS));
     found->scale = vf_select(some, s.scale, zero);
+    found->odd = vm_or(found->odd, vf_ne(found->scale, found->scale)); /* which NaN it is depends on the order of operands */
     found->inverse = vf_select(some, s.kept, zero);
 }
 
