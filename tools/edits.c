@@ -135,12 +135,14 @@ static smelt_status parse_override(const char *text, smelt_arena *arena, smelt_k
 
 static smelt_status block_count_key(const smelt_plan *plan, smelt_arena *arena, uint64_t layers, smelt_kv *kv, smelt_err *err)
 {
-    smelt_str arch = {0};
+    smelt_str arch;
     if (plan->src->arch)
         arch = (smelt_str){plan->src->arch->name, strlen(plan->src->arch->name)};
-    else
-        meta_get_str(&plan->src->meta, "general.architecture", &arch);
-    char *key = arena_printf(arena, "%.*s.block_count", (int)arch.n, arch.p ? arch.p : "");
+    else if (!meta_get_str(&plan->src->meta, "general.architecture", &arch))
+        return smelt_fail(err, SMELT_E_UNSUPPORTED,
+                          "--prune-layers needs to know the architecture, whose key counts the layers: %s",
+                          plan->src->unmapped ? plan->src->unmapped : "it has none");
+    char *key = arena_printf(arena, "%.*s.block_count", (int)arch.n, arch.p);
     if (!key) return smelt_oom(err);
     *kv = (smelt_kv){.key = key, .type = SMELT_KV_U32, .v.u = layers};
     return SMELT_OK;
