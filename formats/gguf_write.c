@@ -134,7 +134,7 @@ static smelt_status cut(smelt_layout *l, const smelt_model *model, const smelt_w
                     ((opts->split_tensors && s->count >= opts->split_tensors) ||
                      (opts->split_bytes && plain + l->tensors[i].bytes > opts->split_bytes));
         const size_t files = opts->keep_split ? part_of(model, l->tensors[i].src) + 1 : *n + (!s || full);
-        while (*n < files) {
+        while (!s || *n < files) {
             if (!arena_room(&l->arena, shards, *n, &cap, sizeof **shards)) return smelt_oom(err);
             s = &(*shards)[(*n)++];
             *s = (shard){.first = i};
