@@ -38,7 +38,8 @@ extern "C" {
     X(E_MISMATCH, 15, 3, "parts that do not belong together") \
     X(E_IO, 20, 4, "the system could not read or write") \
     X(E_NOMEM, 21, 4, "out of memory") \
-    X(E_CANCELLED, 22, 4, "stopped on request")
+    X(E_CANCELLED, 22, 4, "stopped on request") \
+    X(E_FAILED, 30, 1, "verification failed")
 
 typedef enum smelt_status {
 #define X(name, number, exit_code, text) SMELT_##name = (number),
