@@ -113,7 +113,7 @@ typedef smelt_status smelt_logits_fn(void *user, size_t seq, size_t first, size_
 /* Options of an engine; zeroed means defaults. */
 typedef struct smelt_engine_config {
     int threads; /* 0: one a processor */
-    bool fast;   /* multiply block types with activations rounded to 8 bits */
+    bool fast;   /* multiply block types and BF16 with rounded activations */
 } smelt_engine_config;
 
 /* Makes an engine for a model, which is BORROWED and must outlive it; `config` may be NULL. Weights stay in the mapped files and

@@ -29,7 +29,7 @@ static const opt options[] = {
      offsetof(gen_opts, chat)},
     {"--system", OPT_TEXT, "TEXT", "with --chat: the system message", offsetof(gen_opts, system)},
     {"--threads", OPT_COUNT, "N", "worker threads (default: one a processor)", offsetof(gen_opts, threads)},
-    {"--fast", OPT_FLAG, NULL, "multiply block types with activations rounded to 8 bits", offsetof(gen_opts, fast)},
+    {"--fast", OPT_FLAG, NULL, "multiply block types and BF16 with rounded activations", offsetof(gen_opts, fast)},
     {0},
 };
 

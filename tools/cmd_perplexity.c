@@ -21,7 +21,7 @@ static const opt options[] = {
     {"--stride", OPT_COUNT, "N", "begin a chunk every N tokens and score its last N", offsetof(ppl_opts, stride)},
     {"--chunks", OPT_COUNT, "N", "only the first N chunks", offsetof(ppl_opts, chunks)},
     {"--threads", OPT_COUNT, "N", "worker threads (default: one a processor)", offsetof(ppl_opts, threads)},
-    {"--fast", OPT_FLAG, NULL, "multiply block types with activations rounded to 8 bits", offsetof(ppl_opts, fast)},
+    {"--fast", OPT_FLAG, NULL, "multiply block types and BF16 with rounded activations", offsetof(ppl_opts, fast)},
     {"--json", OPT_FLAG, NULL, "print JSON", offsetof(ppl_opts, json)},
     {"--quiet", OPT_FLAG, NULL, "no progress and no times on standard error", offsetof(ppl_opts, quiet)},
     {0},

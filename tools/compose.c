@@ -25,7 +25,7 @@ smelt_status ctx_init(smelt_ctx *ctx, smelt_err *err)
     if (wish && *wish) {
         smelt_cpu level;
         if (!smelt_cpu_parse(wish, &level))
-            return smelt_fail(err, SMELT_E_USAGE, "SMELT_CPU=%s: use baseline, avx2, avx512, vnni or neon", wish);
+            return smelt_fail(err, SMELT_E_USAGE, "SMELT_CPU=%s: use baseline, avx2, avx512, vnni, bf16 or neon", wish);
         if (!smelt_cpu_covers(ctx->cpu, level))
             return smelt_fail(err, SMELT_E_USAGE, "SMELT_CPU=%s: this processor has %s", wish, smelt_cpu_name(ctx->cpu));
         ctx->cpu = level;

@@ -23,7 +23,8 @@ smelt_cpu smelt_cpu_detect(void)
     if ((xcr & 6) != 6 || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & bit_AVX2)) return SMELT_CPU_BASELINE;
     const unsigned need7 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
     if ((xcr & 0xE6) != 0xE6 || (b & need7) != need7) return SMELT_CPU_AVX2;
-    return c & bit_AVX512VNNI ? SMELT_CPU_VNNI : SMELT_CPU_AVX512;
+    if (!(c & bit_AVX512VNNI)) return SMELT_CPU_AVX512;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && a & bit_AVX512BF16 ? SMELT_CPU_BF16 : SMELT_CPU_VNNI;
 }
 #elif defined(__aarch64__)
 smelt_cpu smelt_cpu_detect(void) { return SMELT_CPU_NEON; }
@@ -31,7 +32,7 @@ smelt_cpu smelt_cpu_detect(void) { return SMELT_CPU_NEON; }
 smelt_cpu smelt_cpu_detect(void) { return SMELT_CPU_BASELINE; }
 #endif
 
-static const char *const names[] = {"baseline", "neon", "avx2", "avx512", "vnni"};
+static const char *const names[] = {"baseline", "neon", "avx2", "avx512", "vnni", "bf16"};
 
 const char *smelt_cpu_name(smelt_cpu level) { return names[level]; }
 

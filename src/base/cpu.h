@@ -10,6 +10,7 @@ typedef enum smelt_cpu {
     SMELT_CPU_AVX2 = 2,   /* AVX2, FMA, F16C */
     SMELT_CPU_AVX512 = 3, /* and AVX-512 F, BW, DQ, VL */
     SMELT_CPU_VNNI = 4,   /* and AVX-512 VNNI */
+    SMELT_CPU_BF16 = 5,   /* and AVX-512 BF16 */
 } smelt_cpu;
 
 /* The best level that CPUID and XGETBV (on x86-64) report. */

@@ -28,7 +28,7 @@ typedef struct smelt_seen {
 } smelt_seen;
 
 typedef struct smelt_engine_opts {
-    bool fast; /* multiply block types with activations rounded to 8 bits, where there is a kernel */
+    bool fast; /* multiply block types with activations rounded to 8 bits and BF16 with BF16, where there is a kernel */
     /* Called from the thread that runs the engine. May be NULL. */
     void (*observe)(void *user, const smelt_seen *seen);
     void *user;

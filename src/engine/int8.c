@@ -139,18 +139,6 @@ static void tile_int8(const smelt_engine *e, const linear_args *a, const int8_to
         e->vec->add(y + t * a->ldy, scratch, (size_t)rows);
 }
 
-/* Room for a batch's rounded activations. */
-static smelt_status round_room(smelt_engine *e, size_t bytes, smelt_err *err)
-{
-    if (bytes <= e->round_size) return SMELT_OK;
-    arena_free(&e->round_arena);
-    e->round_size = 0;
-    e->round = arena_calloc(&e->round_arena, bytes, 1);
-    if (!e->round) return smelt_oom(err);
-    e->round_size = bytes;
-    return SMELT_OK;
-}
-
 smelt_status linear_int8(smelt_engine *e, const linear_args *a, float *y, smelt_err *err)
 {
     const uint32_t group = e->ctx.codec[a->w->dtype].int8->group;

@@ -49,6 +49,8 @@ smelt_status linear(smelt_engine *e, const linear_args *a, float *y, smelt_err *
 
 /* The same by integers, for a type that is small integers; cols is a multiple of 32. */
 smelt_status linear_int8(smelt_engine *e, const linear_args *a, float *y, smelt_err *err);
+/* The same for bfloat16 weights, where the processor has products of them; cols is even. */
+smelt_status linear_bf16(smelt_engine *e, const linear_args *a, float *y, smelt_err *err);
 
 /* Attention of one sequence's new tokens over all of its keys, for one layer. */
 typedef struct attend_seq {
@@ -88,6 +90,7 @@ struct smelt_engine {
     const smelt_model *model;
     smelt_engine_opts opts;
     const vec_ops *vec;
+    const struct bf16_ops *bf16; /* NULL: the processor has none */
     engine_layer *layers;
     engine_layer top;                                                 /* what is in no layer */
     size_t n_layers, embd, heads, kv_heads, dim, rope_dim, vocab, ff; /* ff: the widest feed-forward */
@@ -103,7 +106,7 @@ struct smelt_engine {
     smelt_arena scratch_arena; /* of a run */
     float **scratch;           /* [threads] */
     size_t scratch_size;       /* floats each */
-    smelt_arena round_arena;   /* of activations in 8 bits */
+    smelt_arena round_arena;   /* of rounded activations */
     void *round;
     size_t round_size; /* bytes */
 };
@@ -118,5 +121,7 @@ void trig_fill(const smelt_engine *e, uint64_t length, size_t n, float *out);
 
 /* Gives every thread at least n floats of scratch. */
 smelt_status scratch_room(smelt_engine *e, size_t n, smelt_err *err);
+/* Room for a batch's rounded activations. */
+smelt_status round_room(smelt_engine *e, size_t bytes, smelt_err *err);
 
 #endif

@@ -25,6 +25,17 @@ smelt_status scratch_room(smelt_engine *e, size_t n, smelt_err *err)
     return SMELT_OK;
 }
 
+smelt_status round_room(smelt_engine *e, size_t bytes, smelt_err *err)
+{
+    if (bytes <= e->round_size) return SMELT_OK;
+    arena_free(&e->round_arena);
+    e->round_size = 0;
+    e->round = arena_calloc(&e->round_arena, bytes, 1);
+    if (!e->round) return smelt_oom(err);
+    e->round_size = bytes;
+    return SMELT_OK;
+}
+
 void tensor_decode(const smelt_engine *e, const smelt_tensor *t, uint64_t first, uint64_t n, float *out)
 {
     enum { WIDEST = 8 }; /* bytes of an element */
@@ -87,6 +98,7 @@ static void tile_product(const smelt_engine *e, const linear_args *a, uint64_t r
 smelt_status linear(smelt_engine *e, const linear_args *a, float *y, smelt_err *err)
 {
     if (e->opts.fast && e->ctx.codec[a->w->dtype].int8 && a->cols % 32 == 0) return linear_int8(e, a, y, err);
+    if (e->opts.fast && e->bf16 && a->w->dtype == SMELT_DT_BF16 && a->cols % 2 == 0) return linear_bf16(e, a, y, err);
     const uint64_t tile = linear_tile(a->rows, a->cols), tiles = (a->rows + tile - 1) / tile;
     const int threads = e->ctx.threads;
     SMELT_TRY(scratch_room(e, (size_t)(tile * a->cols), err));

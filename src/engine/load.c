@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "engine/internal.h"
+#include "engine/bf16.h"
 
 static smelt_status bind_tensors(smelt_engine *e, smelt_err *err)
 {
@@ -104,7 +104,7 @@ smelt_status engine_open(const smelt_ctx *ctx, const smelt_model *model, const s
     smelt_arena arena = {0};
     smelt_engine *e = arena_calloc(&arena, 1, sizeof *e);
     if (!e) return smelt_oom(err);
-    *e = (smelt_engine){.arena = arena, .ctx = *ctx, .model = model, .vec = vec_select(ctx->cpu)};
+    *e = (smelt_engine){.arena = arena, .ctx = *ctx, .model = model, .vec = vec_select(ctx->cpu), .bf16 = bf16_select(ctx->cpu)};
     if (opts) e->opts = *opts;
     e->n_layers = (size_t)hp_u64(&model->hp, SMELT_HP_LAYERS);
     e->layers = e->n_layers <= model->n_tensors ? arena_calloc(&e->arena, e->n_layers, sizeof *e->layers) : NULL;

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "engine/bf16.h"
 #include "engine/int8.h"
 #include "engine/perplexity.h"
 #include "ir/format.h"
@@ -306,6 +307,68 @@ static void integer_products(void **state)
     }
 }
 
+/* Integers below 256 are bfloat16 numbers, and their sums here float32 numbers: products are exact, with rows and tokens that fill no
+ * block, weights at odd places of a matrix, and few tokens and many. 257 and 259 lie between two numbers: the even ones are 256 and 260. */
+static void bf16_products(void **state)
+{
+    (void)state;
+    enum { ROWS = 117, COLS = 64, TOKENS = 53, FIRST = 5 };
+    smelt_engine e;
+    bare_engine(&e);
+    e.bf16 = bf16_select(smelt_cpu_detect());
+    if (!e.bf16) skip();
+    e.opts.fast = true;
+    static uint16_t w[ROWS * COLS];
+    static float x[TOKENS * COLS], y[TOKENS * (ROWS + 3)];
+    float bias[ROWS];
+    for (int i = 0; i < ROWS * COLS; i++) {
+        const float f = (float)(i * 31 % 511 - 255);
+        uint32_t bits;
+        memcpy(&bits, &f, sizeof bits);
+        w[i] = (uint16_t)(bits >> 16);
+    }
+    for (int i = 0; i < TOKENS * COLS; i++)
+        x[i] = i % COLS == 3 ? 257 : i % COLS == 4 ? 259 : (float)(i * 17 % 101 - 50);
+    for (int i = 0; i < ROWS; i++)
+        bias[i] = (float)i;
+    smelt_arena arena = {0};
+    smelt_tensor bt = {.name = "b", .dtype = SMELT_DT_F32}, wt = {.name = "w", .dtype = SMELT_DT_BF16};
+    const smelt_shape bs = {1, {ROWS}};
+    assert_int_equal(view_bytes(&arena, SMELT_DT_F32, &bs, bias, sizeof bias, &bt.view, NULL), SMELT_OK);
+    const size_t cols[] = {COLS, 34}, tokens[] = {1, 3, 4, 16, 17, 37, TOKENS};
+    for (size_t c = 0; c < 2; c++)
+        for (size_t n = 0; n < sizeof tokens / sizeof *tokens; n++) {
+            const smelt_shape ws = {2, {ROWS, cols[c]}};
+            assert_int_equal(view_bytes(&arena, SMELT_DT_BF16, &ws, w, ROWS * cols[c] * sizeof *w, &wt.view, NULL), SMELT_OK);
+            const linear_args a = {.w = &wt,
+                                   .bias = &bt,
+                                   .first_row = FIRST,
+                                   .rows = ROWS - FIRST,
+                                   .cols = cols[c],
+                                   .x = x,
+                                   .tokens = tokens[n],
+                                   .ldx = COLS,
+                                   .ldy = ROWS + 3};
+            memset(y, 0xFF, sizeof y);
+            assert_int_equal(linear(&e, &a, y, NULL), SMELT_OK);
+            for (size_t t = 0; t < tokens[n]; t++) {
+                for (size_t r = 0; r < a.rows; r++) {
+                    double want = (double)(r + FIRST);
+                    for (size_t k = 0; k < cols[c]; k++) {
+                        const float f = x[t * COLS + k];
+                        const double even = f > 258 ? 260 : f > 256 ? 256 : (double)f;
+                        want += even * (double)((int)((r + FIRST) * cols[c] + k) * 31 % 511 - 255);
+                    }
+                    near(y[t * (ROWS + 3) + r], want, 0);
+                }
+                assert_true(isnan(y[t * (ROWS + 3) + a.rows])); /* nothing behind the rows is written */
+            }
+        }
+    arena_free(&e.scratch_arena);
+    arena_free(&e.round_arena);
+    arena_free(&arena);
+}
+
 /* What a block type says as small integers is what its decoder says. */
 static void small_integers_are_the_decoders(void **state)
 {
@@ -534,6 +597,7 @@ int main(void)
         cmocka_unit_test(products),
         cmocka_unit_test(activations_in_8_bits),
         cmocka_unit_test(integer_products),
+        cmocka_unit_test(bf16_products),
         cmocka_unit_test(small_integers_are_the_decoders),
         cmocka_unit_test_setup_teardown(logits_are_transformers, open_tiny, close_tiny),
         cmocka_unit_test_setup_teardown(steps_through_a_cache_give_the_same, open_tiny, close_tiny),
