@@ -108,7 +108,7 @@ static smelt_status read_kv(smelt_cur *c, smelt_arena *arena, smelt_kv *kv)
     return SMELT_OK;
 }
 
-static smelt_status read_keys(smelt_cur *c, uint64_t n, smelt_arena *arena, smelt_meta *meta)
+smelt_status gguf_read_keys(smelt_cur *c, uint64_t n, smelt_arena *arena, smelt_meta *meta)
 {
     for (uint64_t i = 0; i < n; i++) {
         uint64_t at = c->base + c->pos;
@@ -120,14 +120,7 @@ static smelt_status read_keys(smelt_cur *c, uint64_t n, smelt_arena *arena, smel
     return SMELT_OK;
 }
 
-typedef struct tensor_info {
-    smelt_str name;
-    smelt_dtype dtype;
-    smelt_shape shape;
-    uint64_t offset, bytes, at;
-} tensor_info;
-
-static smelt_status read_type(smelt_cur *c, tensor_info *t)
+static smelt_status read_type(smelt_cur *c, gguf_info *t)
 {
     uint32_t id;
     SMELT_TRY(cur_u32(c, "a tensor's type", &id));
@@ -138,7 +131,7 @@ static smelt_status read_type(smelt_cur *c, tensor_info *t)
                          removed ? "; convert it again from its original" : "");
 }
 
-static smelt_status read_info(smelt_cur *c, tensor_info *t)
+smelt_status gguf_read_info(smelt_cur *c, gguf_info *t)
 {
     uint32_t n_dims;
     t->at = c->base + c->pos;
@@ -173,12 +166,7 @@ static smelt_status read_info(smelt_cur *c, tensor_info *t)
     return SMELT_OK;
 }
 
-typedef struct gguf_head {
-    uint32_t version, alignment;
-    uint64_t n_tensors, n_kv;
-} gguf_head;
-
-static smelt_status read_head(smelt_cur *c, gguf_head *h)
+smelt_status gguf_read_head(smelt_cur *c, gguf_head *h)
 {
     const uint8_t *magic;
     SMELT_TRY(cur_bytes(c, 4, "the magic number", &magic));
@@ -202,7 +190,7 @@ static smelt_status read_head(smelt_cur *c, gguf_head *h)
     return SMELT_OK;
 }
 
-static smelt_status read_alignment(const smelt_meta *meta, uint32_t *out, smelt_err *err)
+smelt_status gguf_read_alignment(const smelt_meta *meta, uint32_t *out, smelt_err *err)
 {
     const smelt_kv *kv = meta_find(meta, "general.alignment");
     *out = GGUF_ALIGNMENT;
@@ -219,14 +207,14 @@ static smelt_status read_alignment(const smelt_meta *meta, uint32_t *out, smelt_
 /* Adds the tensors of one file; their data follow one another without gaps, as llama.cpp's reader demands. */
 static smelt_status read_tensors(smelt_cur *c, const gguf_head *h, const smelt_map *map, const char *file, smelt_model *m)
 {
-    tensor_info *infos = arena_calloc(&m->arena, h->n_tensors, sizeof *infos);
+    gguf_info *infos = arena_calloc(&m->arena, h->n_tensors, sizeof *infos);
     if (!infos) return smelt_oom(c->err);
     for (uint64_t i = 0; i < h->n_tensors; i++)
-        SMELT_TRY(read_info(c, &infos[i]));
+        SMELT_TRY(gguf_read_info(c, &infos[i]));
     uint64_t start, next = 0;
     if (!align_u64(c->pos, h->alignment, &start)) return smelt_oom(c->err);
     for (uint64_t i = 0; i < h->n_tensors; i++) {
-        const tensor_info *t = &infos[i];
+        const gguf_info *t = &infos[i];
         int shown = (int)(t->name.n < 64 ? t->name.n : 64);
         uint64_t end;
         if (t->offset != next)
@@ -256,9 +244,9 @@ static smelt_status read_file(const char *path, smelt_model *m, smelt_meta *meta
     SMELT_TRY(model_map(m, path, &map, err));
     smelt_cur c = {.data = map->data, .size = map->size, .err = err};
     char *file = path_base(&m->arena, path);
-    smelt_status st = file ? read_head(&c, h) : smelt_oom(err);
-    if (st == SMELT_OK) st = read_keys(&c, h->n_kv, &m->arena, meta);
-    if (st == SMELT_OK) st = read_alignment(meta, &h->alignment, err);
+    smelt_status st = file ? gguf_read_head(&c, h) : smelt_oom(err);
+    if (st == SMELT_OK) st = gguf_read_keys(&c, h->n_kv, &m->arena, meta);
+    if (st == SMELT_OK) st = gguf_read_alignment(meta, &h->alignment, err);
     if (st == SMELT_OK) st = read_tensors(&c, h, map, file, m);
     if (st != SMELT_OK) smelt_err_where(err, "%s", path);
     return st;
@@ -370,4 +358,5 @@ const smelt_format smelt_format_gguf = {
     .project = gguf_project,
     .layout = gguf_layout,
     .can_store = can_store,
+    .audit = gguf_audit,
 };

@@ -11,8 +11,31 @@
 #ifndef SMELT_FORMATS_GGUF_H
 #define SMELT_FORMATS_GGUF_H
 
+#include "base/bytes.h"
 #include "ir/format.h"
 
 enum { GGUF_ALIGNMENT = 32, GGUF_MAX_DIMS = 4, GGUF_MAX_NAME = 63 };
+
+typedef struct gguf_head {
+    uint32_t version, alignment;
+    uint64_t n_tensors, n_kv;
+} gguf_head;
+
+/* An entry of the list of tensors. */
+typedef struct gguf_info {
+    smelt_str name;
+    smelt_dtype dtype;
+    smelt_shape shape;
+    uint64_t offset, bytes; /* of the data, from the start of all data */
+    uint64_t at;            /* of the entry in the file */
+} gguf_info;
+
+/* The parts of the header in their order; `alignment` comes from the keys. Keys that were read before an error stay in `meta`. */
+smelt_status gguf_read_head(smelt_cur *cur, gguf_head *head);
+smelt_status gguf_read_keys(smelt_cur *cur, uint64_t n, smelt_arena *arena, smelt_meta *meta);
+smelt_status gguf_read_alignment(const smelt_meta *meta, uint32_t *out, smelt_err *err);
+smelt_status gguf_read_info(smelt_cur *cur, gguf_info *info);
+
+smelt_status gguf_audit(const smelt_ctx *ctx, const char *path, smelt_audit *audit, smelt_err *err);
 
 #endif

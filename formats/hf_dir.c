@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "arch/arch.h"
+#include "formats/hf_audit.h"
 #include "formats/safetensors_write.h"
 #include "formats/tokenizer_hf.h"
 #include "formats/tokenizer_write.h"
@@ -364,4 +365,5 @@ const smelt_format smelt_format_hf_dir = {
     .project = safetensors_project,
     .layout = layout,
     .can_store = safetensors_can_store,
+    .audit = hf_audit,
 };

@@ -312,12 +312,12 @@ static const pk_global globals[] = {
     {"torch.serialization", "_get_layout", call_opaque},
 };
 
-static smelt_status find_global(pk *m, const char *module, size_t module_len, const char *name, size_t name_len, pk_value *out)
+static bool known_global(const char *module, size_t module_len, const char *name, size_t name_len, pk_value *out)
 {
     for (size_t i = 0; i < sizeof globals / sizeof *globals; i++)
         if (bytes_eq(module, module_len, globals[i].module) && bytes_eq(name, name_len, globals[i].name)) {
             *out = (pk_value){.tag = PK_GLOBAL, .v.global = &globals[i]};
-            return SMELT_OK;
+            return true;
         }
     if (bytes_eq(module, module_len, "torch"))
         for (size_t i = 0; i < N_DTYPES; i++) {
@@ -325,7 +325,7 @@ static smelt_status find_global(pk *m, const char *module, size_t module_len, co
             bool is_class = dtypes[i].storage && bytes_eq(name, name_len, dtypes[i].storage);
             if (!is_class && !bytes_eq(name, name_len, dtypes[i].name)) continue;
             *out = (pk_value){.tag = is_class ? PK_CLASS : PK_DTYPE, .v.dtype = &dtypes[i]};
-            return SMELT_OK;
+            return true;
         }
     if (bytes_eq(module, module_len, "torch.storage")) {
         const pk_dtype *which = bytes_eq(name, name_len, untyped.storage) ? &untyped
@@ -333,9 +333,21 @@ static smelt_status find_global(pk *m, const char *module, size_t module_len, co
                                                                           : NULL;
         if (which) {
             *out = (pk_value){.tag = PK_CLASS, .v.dtype = which};
-            return SMELT_OK;
+            return true;
         }
     }
+    return false;
+}
+
+bool pk_global_known(const char *module, size_t module_len, const char *name, size_t name_len)
+{
+    pk_value v;
+    return known_global(module, module_len, name, name_len, &v);
+}
+
+static smelt_status find_global(pk *m, const char *module, size_t module_len, const char *name, size_t name_len, pk_value *out)
+{
+    if (known_global(module, module_len, name, name_len, out)) return SMELT_OK;
     char a[96], b[96];
     return PK_FAIL(m, SMELT_E_FORBIDDEN,
                    "the pickle names %s.%s, which tensors do not need; smelt runs no code from a file. If you trust this one, "

@@ -107,6 +107,9 @@ enum { PK_MAX_BYTES = 64 << 20 };
  * operands have the wrong type, E_TRUNCATED, E_LIMIT. */
 smelt_status pickle_load(smelt_arena *arena, smelt_cur *cur, pk_storages *storages, pk_value *out);
 
+/* Whether the machine knows a global: a function or class that only describes tensors. */
+bool pk_global_known(const char *module, size_t module_len, const char *name, size_t name_len);
+
 bool pk_str_eq(const pk_value *v, const char *text);
 /* "a dict", "an integer" … for messages. */
 const char *pk_type_name(const pk_value *v);

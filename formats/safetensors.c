@@ -495,6 +495,51 @@ static smelt_status safetensors_read(const smelt_ctx *ctx, const char *path, sme
     return st;
 }
 
+/* What lies in the holes that the reader refuses. */
+static smelt_status audit_places(reader *r, const smelt_map *map, uint64_t data, smelt_audit *audit, smelt_err *err)
+{
+    uint64_t at = data;
+    sort(r, by_offsets);
+    for (size_t i = 0; i <= r->n; i++) {
+        const entry *e = i < r->n ? &r->entries[i] : NULL;
+        const uint64_t from = at, to = e && e->begin < map->size - data ? data + e->begin : map->size;
+        uint64_t full = 0;
+        for (uint64_t k = from; k < to; k++)
+            full += map->data[k] != 0;
+        if (from < to)
+            SMELT_TRY(audit_add(audit, e ? SMELT_FIND_HIDDEN_GAP : SMELT_FIND_HIDDEN_TRAILING, from, err,
+                                "%" PRIu64 " bytes %s%s belong to no tensor, %" PRIu64 " of them are not zero", to - from,
+                                e ? "before tensor " : "at the end", e ? e->name : "", full));
+        if (e && (e->begin > map->size - data || e->end > map->size - data)) return SMELT_OK; /* the reader says so */
+        if (e && data + e->end > at) at = data + e->end;
+    }
+    return SMELT_OK;
+}
+
+static smelt_status safetensors_audit(const smelt_ctx *ctx, const char *path, smelt_audit *audit, smelt_err *err)
+{
+    (void)ctx;
+    smelt_model model;
+    smelt_err refusal = {0};
+    const smelt_map *map;
+    uint64_t header;
+    model_init(&model);
+    smelt_status st = model_map(&model, path, &map, err);
+    if (st == SMELT_OK && check_length(map, &header, &refusal) == SMELT_OK) {
+        reader r = {.model = &model, .err = &refusal};
+        r.meta_names.arena = &r.arena;
+        st = read_header(&r, (const char *)map->data + LENGTH, (size_t)header);
+        if (st == SMELT_E_NOMEM)
+            smelt_oom(err);
+        else
+            st = st == SMELT_OK ? audit_places(&r, map, LENGTH + header, audit, err) : SMELT_OK;
+        buf_free(&r.member);
+        arena_free(&r.arena);
+    }
+    model_free(&model);
+    return st;
+}
+
 static bool safetensors_probe(const smelt_probe *p)
 {
     if (p->is_dir || !p->head_size) return false;
@@ -531,4 +576,5 @@ const smelt_format smelt_format_safetensors = {
     .project = safetensors_project,
     .layout = safetensors_layout,
     .can_store = safetensors_can_store,
+    .audit = safetensors_audit,
 };

@@ -15,6 +15,7 @@
 
 #include "arch/arch.h"
 #include "formats/pickle.h"
+#include "formats/torch_audit.h"
 #include "formats/zip.h"
 #include "ir/format.h"
 
@@ -49,9 +50,21 @@ static bool is_tar(const uint8_t *p, size_t n) { return n >= 262 && memcmp(p + 2
 /* A pickle of protocol 2 or later. A safetensors file whose header has 640 bytes begins with the same two. */
 static bool is_pickle(const uint8_t *p, size_t n) { return n >= 3 && p[0] == 0x80 && p[1] >= 2 && p[1] <= 5 && p[2] != 0; }
 
+/* Pickles of protocols 0 and 1 have no mark; the name says what they are, and they begin with one of these opcodes. */
+static bool is_old_pickle(const smelt_probe *p)
+{
+    static const char *const tails[] = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"};
+    const size_t n = strlen(p->path);
+    if (!p->head_size || !memchr("(c]}", p->head[0], 4)) return false;
+    for (size_t i = 0; i < sizeof tails / sizeof *tails; i++)
+        if (n > strlen(tails[i]) && strcmp(p->path + n - strlen(tails[i]), tails[i]) == 0) return true;
+    return false;
+}
+
 static bool torch_zip_probe(const smelt_probe *p)
 {
-    return !p->is_dir && (is_zip(p->head, p->head_size) || is_tar(p->head, p->head_size) || is_pickle(p->head, p->head_size));
+    return !p->is_dir &&
+           (is_zip(p->head, p->head_size) || is_tar(p->head, p->head_size) || is_pickle(p->head, p->head_size) || is_old_pickle(p));
 }
 
 /* ---- from values to tensors ---- */
@@ -679,4 +692,5 @@ const smelt_format smelt_format_torch_zip = {
     .project = torch_zip_project,
     .layout = torch_zip_layout,
     .can_store = torch_zip_can_store,
+    .audit = torch_audit,
 };

@@ -182,6 +182,7 @@ static smelt_status read_entry(smelt_zip *z, smelt_cur *cur, uint64_t directory)
         .size = load_le32(p + 24),
         .crc = load_le32(p + 16),
         .method = load_le16(p + 10),
+        .comment = comment_len,
     };
     uint64_t *fields[] = {&e.size, &e.packed, &e.header};
     const uint64_t ones[] = {UINT32_MAX, UINT32_MAX, UINT32_MAX};
@@ -307,6 +308,7 @@ smelt_status zip_open(smelt_arena *arena, const uint8_t *data, uint64_t size, sm
     if (count > bytes / CENTRAL_SIZE)
         return smelt_fail_at(err, SMELT_E_CORRUPT, at, "a zip directory of %" PRIu64 " bytes cannot hold %" PRIu64 " entries",
                              bytes, count);
+    z->directory = at;
     smelt_cur cur = {.data = data + at, .size = bytes, .base = at, .err = err};
     for (uint64_t i = 0; i < count; i++)
         SMELT_TRY(read_entry(z, &cur, at));

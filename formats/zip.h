@@ -19,6 +19,7 @@ typedef struct zip_entry {
     uint64_t packed, size;
     uint32_t crc; /* 0 may mean: not computed */
     uint16_t method;
+    uint16_t comment;     /* bytes of comment in the directory */
     bool wanted;          /* set by the caller before zip_unpack */
     const uint8_t *bytes; /* `size` of them, in the file or unpacked; NULL for an entry that was not unpacked */
 } zip_entry;
@@ -30,7 +31,8 @@ typedef struct smelt_zip {
     zip_entry *entries; /* in the order of their headers */
     size_t n, cap;
     smelt_strmap names;
-    uint64_t unpacked; /* bytes that compressed entries took so far */
+    uint64_t directory; /* where the central directory begins */
+    uint64_t unpacked;  /* bytes that compressed entries took so far */
 } smelt_zip;
 
 /* Reads the directory of the archive that is the whole of `data`. Entries and unpacked bytes live in `arena`. E_TRUNCATED if

@@ -19,6 +19,7 @@ void codecs_select(smelt_cpu cpu, smelt_codec_fns *fns)
         f->validate = codecs[i]->validate;
         f->weights = codecs[i]->weights;
         f->int8 = int8_find(codecs[i]->dtype);
+        f->scales = scales_find(codecs[i]->dtype);
         /* Best first: each function is the first one that the processor can run. */
         for (int v = 0; v < SMELT_CODEC_VARIANTS; v++) {
             const smelt_codec_variant *variant = &codecs[i]->variants[v];

@@ -46,13 +46,23 @@ typedef struct smelt_int8 {
     void (*split)(const void *src, int8_t *code, float *scale, float *shift, uint64_t n);
 } smelt_int8;
 
+/* Where in a block its scales and minima lie, for whoever looks for damage. */
+typedef enum smelt_scale_kind { SMELT_SCALE_F16, SMELT_SCALE_F32, SMELT_SCALE_E8M0 } smelt_scale_kind;
+typedef struct smelt_scales {
+    smelt_dtype dtype;
+    smelt_scale_kind kind;
+    uint8_t n;
+    uint8_t offset[2]; /* in the block */
+} smelt_scales;
+
 /* The functions of one type chosen for one processor. pack or unpack is NULL where there is none. */
 typedef struct smelt_codec_fns {
     smelt_pack_fn *pack;
     smelt_unpack_fn *unpack;
     smelt_validate_fn *validate;
     smelt_weights_need weights;
-    const smelt_int8 *int8; /* NULL: its values are no small integers */
+    const smelt_int8 *int8;     /* NULL: its values are no small integers */
+    const smelt_scales *scales; /* NULL: none that stand alone */
 } smelt_codec_fns;
 
 #endif

@@ -2,6 +2,7 @@
 #ifndef SMELT_IR_FORMAT_H
 #define SMELT_IR_FORMAT_H
 
+#include "ir/audit.h"
 #include "ir/ctx.h"
 #include "ir/importance.h"
 
@@ -81,6 +82,10 @@ typedef struct smelt_format {
     smelt_status (*layout)(const smelt_ctx *ctx, const smelt_model *model, const smelt_model *out, const smelt_dtype *types,
                            const char *target, const smelt_write_opts *opts, smelt_layout *layout, smelt_err *err);
     bool (*can_store)(smelt_dtype dtype);
+    /* Reports what is in the file (or directory) beyond what a reader of weights asks for, also where `read` refuses it: code, hidden
+     * bytes, templates, metadata that contradict the file. Goes as far as the structure can be followed and is silent where it cannot:
+     * that `read` refuses is reported by the caller. Fails only for the system's reasons. NULL: there is nothing of the kind. */
+    smelt_status (*audit)(const smelt_ctx *ctx, const char *path, smelt_audit *audit, smelt_err *err);
 } smelt_format;
 
 /* Opens any source: finds the format by its content, reads it, maps names and hyperparameters. model_free after use, also
