@@ -2,6 +2,7 @@
 #ifndef SMELT_TOOLS_OPTS_H
 #define SMELT_TOOLS_OPTS_H
 
+#include "base/nearest.h"
 #include "base/status.h"
 
 typedef enum opt_kind {
@@ -44,7 +45,5 @@ typedef struct command {
  * what is not known. *help is set if --help was among them. */
 smelt_status opts_parse(const command *cmd, int argc, char **argv, void *out, const char **operand, int *n, bool *help,
                         smelt_err *err);
-/* The candidate nearest to `word` by edit distance, if it is near enough to be a typo; NULL otherwise. */
-const char *nearest(const char *word, const char *(*candidate)(const void *table, size_t i), const void *table);
 
 #endif

@@ -178,6 +178,13 @@ bool arch_rope_grows(const smelt_model *model, uint64_t length);
 /* Warns of everything in a model of a family that its GGUF file cannot say, so that readers will compute something else. */
 void arch_gguf_losses(const smelt_ctx *ctx, const smelt_model *model);
 
+/* Whether GGUF has a key for a hyperparameter. */
+bool hp_in_gguf(smelt_hp id);
+/* Whether a hyperparameter is set and belongs to the RoPE scaling in use, if to any. */
+bool hp_in_use(const smelt_hparams *hp, smelt_hp id);
+/* What it is called ("attention.head_count"), and its value ("8", "silu"), in the arena; NULL when out of memory. */
+char *hp_name(smelt_arena *arena, smelt_hp id);
+char *hp_text(smelt_arena *arena, const smelt_hparams *hp, smelt_hp id);
 static inline uint64_t hp_u64(const smelt_hparams *hp, smelt_hp id) { return hp->set[id] ? (uint64_t)hp->v[id] : 0; }
 
 /* Turns a model with Hugging Face names and a config.json into a canonical one. All missing, unexpected and wrongly shaped

@@ -29,9 +29,6 @@ extern const struct rope_scaling_row {
     const char *hf, *gguf;
 } rope_scaling_rows[ROPE_SCALINGS];
 
-/* Whether a hyperparameter that is set belongs to the rope scaling in use. */
-bool hp_in_use(const smelt_hparams *hp, smelt_hp id);
-
 /* A copy of config.json with what counts about RoPE where old files have it: rope_theta (and rotary_emb_base), partial_rotary_factor
  * (and rotary_pct) at the top, the rest in rope_scaling. Where spellings contradict each other the choice is transformers': the whole
  * of rope_scaling before rope_parameters, and what stands inside it before what stands beside it. NEW. */

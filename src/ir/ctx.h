@@ -26,6 +26,10 @@ typedef struct smelt_ctx {
     void *user;
 } smelt_ctx;
 
+/* Decodes n elements of a tensor, from element `first` of its row-major order on; both are whole blocks (at most 256 elements), or n
+ * reaches to the end. The type has a decoder. */
+void tensor_floats(const smelt_ctx *ctx, const smelt_tensor *t, uint64_t first, uint64_t n, float *out);
+
 void ctx_warn(const smelt_ctx *ctx, const char *fmt, ...) SMELT_PRINTF(2, 3);
 
 #endif
