@@ -98,6 +98,13 @@ static smelt_status make_meta(const smelt_ctx *ctx, const smelt_model *model, co
         meta_remove(meta, opts->keys[i].key);
         if (!meta_set(meta, &opts->keys[i])) return smelt_oom(err);
     }
+    /* What the source says of its own making is not true of this file. */
+    for (int k = 0; k < PROVENANCE_KEYS; k++) {
+        const char *key = provenance_name((smelt_provenance_key)k);
+        const smelt_str *value = opts->provenance ? &opts->provenance->value[k] : NULL;
+        meta_remove(meta, key);
+        if (value && !meta_str(meta, key, value->p, (size_t)value->n)) return smelt_oom(err);
+    }
     return SMELT_OK;
 }
 
@@ -154,6 +161,19 @@ static smelt_status cut(smelt_layout *l, const smelt_model *model, const smelt_w
     return SMELT_OK;
 }
 
+static smelt_status put_kvs(smelt_layout *l, smelt_buf *b, const smelt_meta *meta, smelt_err *err)
+{
+    const int file = (int)l->n_files; /* the one that is to be added */
+    for (size_t i = 0; i < meta->count; i++) {
+        const smelt_kv *kv = &meta->kv[i];
+        SMELT_TRY(layout_add_mark(l, file, b->size, "key", kv->key, err));
+        put_kv(b, kv);
+        if (strcmp(kv->key, provenance_name(PROVENANCE_SOURCE)) == 0)
+            SMELT_TRY(layout_add_patch(l, file, b->size - kv->v.s.n, err));
+    }
+    return SMELT_OK;
+}
+
 static smelt_status header(smelt_layout *l, const smelt_model *out, const smelt_meta *meta, const shard *s, uint32_t align,
                            bool trim, const void **data, uint64_t *size, smelt_err *err)
 {
@@ -162,10 +182,10 @@ static smelt_status header(smelt_layout *l, const smelt_model *out, const smelt_
     buf_u32(&b, 3);
     buf_u64(&b, s->count);
     buf_u64(&b, meta->count);
-    for (size_t i = 0; i < meta->count; i++)
-        put_kv(&b, &meta->kv[i]);
-    for (size_t i = s->first; i < s->first + s->count; i++) {
+    smelt_status st = put_kvs(l, &b, meta, err);
+    for (size_t i = s->first; i < s->first + s->count && st == SMELT_OK; i++) {
         const smelt_tensor *t = &out->tensors[i];
+        st = layout_add_mark(l, (int)l->n_files, b.size, "tensor entry", t->name, err);
         put_string(&b, t->name, strlen(t->name));
         /* llama-quantize leaves out dimensions of one that nothing follows, its converter does not. */
         int first = 0;
@@ -177,12 +197,13 @@ static smelt_status header(smelt_layout *l, const smelt_model *out, const smelt_
         buf_u32(&b, (uint32_t)smelt_dtype_get(l->tensors[i].dtype)->gguf_id);
         buf_u64(&b, l->tensors[i].offset);
     }
+    if (st == SMELT_OK) st = layout_add_mark(l, (int)l->n_files, b.size, "padding", "", err);
     buf_zeros(&b, (align - b.size % align) % align);
-    char *copy = b.failed ? NULL : arena_strndup(&l->arena, (const char *)b.data, b.size);
+    char *copy = b.failed || st != SMELT_OK ? NULL : arena_strndup(&l->arena, (const char *)b.data, b.size);
     *data = copy;
     *size = b.size;
     buf_free(&b);
-    return copy ? SMELT_OK : smelt_oom(err);
+    return copy ? SMELT_OK : st != SMELT_OK ? st : smelt_oom(err);
 }
 
 static bool split_keys(smelt_meta *meta, size_t no, size_t count, size_t tensors)

@@ -392,15 +392,10 @@ static size_t count_slashes(smelt_str s)
     return n;
 }
 
-/* The directory's name: "." and ".." say nothing themselves. */
 static smelt_status dir_name(card *c, smelt_str *out)
 {
-    const char *title = c->model->title ? c->model->title : "";
-    if (*title == '\0' || strcmp(title, ".") == 0 || strcmp(title, "..") == 0) {
-        char real[PATH_MAX];
-        title = path_base(&c->arena, c->model->path && realpath(c->model->path, real) ? real : "");
-        if (!title) return smelt_oom(c->err);
-    }
+    const char *title = model_dir_name(c->model, &c->arena);
+    if (!title) return smelt_oom(c->err);
     *out = str_of(title);
     if (!utf8_valid(title, (size_t)out->n)) {
         ctx_warn(c->ctx, "the name of '%s' is no UTF-8 and gives the model no name", c->model->path);

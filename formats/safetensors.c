@@ -564,7 +564,7 @@ static smelt_status safetensors_layout(const smelt_ctx *ctx, const smelt_model *
         return smelt_fail(err, SMELT_E_USAGE, "one safetensors file cannot be split; give a directory as the target");
     const char *name = path_base(&layout->arena, target);
     if (!name) return smelt_oom(err);
-    return safetensors_layout_file(model, out, types, name, layout, err);
+    return safetensors_layout_file(model, out, types, name, opts, layout, err);
 }
 
 const smelt_format smelt_format_safetensors = {

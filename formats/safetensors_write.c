@@ -74,7 +74,19 @@ static void put_string(smelt_buf *b, const char *s, uint64_t n, bool ascii)
     buf_u8(b, '"');
 }
 
-static void put_metadata(smelt_buf *b, const smelt_meta *meta)
+static smelt_status put_key(smelt_buf *b, const char **sep, const char *key, smelt_str value, smelt_layout *l, smelt_err *err)
+{
+    buf_printf(b, "%s", *sep);
+    *sep = ",";
+    SMELT_TRY(layout_add_mark(l, (int)l->n_files, b->size, "key", key, err)); /* of the file that is to be added */
+    put_string(b, key, strlen(key), false);
+    buf_u8(b, ':');
+    put_string(b, value.p, value.n, false);
+    return SMELT_OK;
+}
+
+static smelt_status put_metadata(smelt_buf *b, const smelt_meta *meta, const smelt_write_opts *opts, smelt_layout *l,
+                                 smelt_err *err)
 {
     static const char prefix[] = SAFETENSORS_META;
     buf_printf(b, "\"" SAFETENSORS_META_MEMBER "\":{");
@@ -87,14 +99,21 @@ static void put_metadata(smelt_buf *b, const smelt_meta *meta)
     for (size_t i = 0; i < meta->count; i++) {
         const smelt_kv *kv = &meta->kv[i];
         if (kv->type != SMELT_KV_STR || strncmp(kv->key, prefix, sizeof prefix - 1) != 0) continue;
-        buf_printf(b, "%s", sep);
-        sep = ",";
-        const char *key = kv->key + sizeof prefix - 1;
-        put_string(b, key, strlen(key), false);
-        buf_u8(b, ':');
-        put_string(b, kv->v.s.p, kv->v.s.n, false);
+        /* What the source says of its own making is not true of this file. */
+        if (provenance_is_key(kv->key)) continue;
+        SMELT_TRY(put_key(b, &sep, kv->key + sizeof prefix - 1, kv->v.s, l, err));
+    }
+    for (size_t i = 0; i < opts->n_keys; i++) {
+        const smelt_kv *kv = &opts->keys[i];
+        if (kv->type == SMELT_KV_STR) SMELT_TRY(put_key(b, &sep, kv->key, kv->v.s, l, err));
+    }
+    for (int k = 0; opts->provenance && k < PROVENANCE_KEYS; k++) {
+        const smelt_str value = opts->provenance->value[k];
+        SMELT_TRY(put_key(b, &sep, provenance_name((smelt_provenance_key)k), value, l, err));
+        if (k == PROVENANCE_SOURCE) SMELT_TRY(layout_add_patch(l, (int)l->n_files, b->size - 1 - value.n, err));
     }
     buf_u8(b, '}');
+    return SMELT_OK;
 }
 
 bool safetensors_can_store(smelt_dtype dtype) { return smelt_dtype_get(dtype)->st_name != NULL; }
@@ -128,19 +147,20 @@ static smelt_status make_items(const smelt_model *out, const smelt_dtype *types,
     return SMELT_OK;
 }
 
-static smelt_status put_file(const smelt_model *model, const item *items, size_t n, const char *name, smelt_buf *b,
-                             smelt_layout *layout, smelt_err *err)
+static smelt_status put_file(const smelt_model *model, const item *items, size_t n, const char *name, const smelt_write_opts *opts,
+                             smelt_buf *b, smelt_layout *layout, smelt_err *err)
 {
     enum { LENGTH = 8 }; /* the length field, and what the header is padded to a multiple of */
     uint64_t at = 0, total = 0;
     b->size = 0;
     buf_zeros(b, LENGTH);
     buf_u8(b, '{');
-    put_metadata(b, &model->meta);
+    SMELT_TRY(put_metadata(b, &model->meta, opts, layout, err));
     for (size_t i = 0; i < n; i++) {
         const item *it = &items[i];
         const smelt_shape *s = &it->tensor->shape;
         buf_u8(b, ',');
+        SMELT_TRY(layout_add_mark(layout, (int)layout->n_files, b->size, "tensor entry", it->tensor->name, err));
         put_string(b, it->tensor->name, strlen(it->tensor->name), false);
         buf_printf(b, ":{\"dtype\":\"%s\",\"shape\":[", smelt_dtype_get(it->dtype)->st_name);
         for (int d = 0; d < s->n; d++)
@@ -151,6 +171,7 @@ static smelt_status put_file(const smelt_model *model, const item *items, size_t
         at = total;
     }
     buf_u8(b, '}');
+    SMELT_TRY(layout_add_mark(layout, (int)layout->n_files, b->size, "padding", "", err));
     while (b->size % LENGTH && !b->failed)
         buf_u8(b, ' ');
     if (b->failed) return smelt_oom(err);
@@ -176,7 +197,7 @@ static smelt_status put_file(const smelt_model *model, const item *items, size_t
 }
 
 smelt_status safetensors_layout_file(const smelt_model *model, const smelt_model *out, const smelt_dtype *types, const char *name,
-                                     smelt_layout *layout, smelt_err *err)
+                                     const smelt_write_opts *opts, smelt_layout *layout, smelt_err *err)
 {
     smelt_arena arena = {0};
     smelt_buf b = {0};
@@ -184,7 +205,7 @@ smelt_status safetensors_layout_file(const smelt_model *model, const smelt_model
     smelt_status st = make_items(out, types, &arena, &items, err);
     if (st == SMELT_OK) {
         qsort(items, out->n_tensors, sizeof *items, by_place);
-        st = put_file(model, items, out->n_tensors, name, &b, layout, err);
+        st = put_file(model, items, out->n_tensors, name, opts, &b, layout, err);
     }
     buf_free(&b);
     arena_free(&arena);
@@ -256,8 +277,8 @@ static smelt_status put_index(item *items, size_t n, const char *const *names, s
     return layout_add_file(layout, "model.safetensors.index.json", text, size, size, NULL, err);
 }
 
-static smelt_status put_shards(const smelt_model *model, item *items, size_t n, int shards, smelt_arena *arena, smelt_buf *b,
-                               smelt_layout *layout, smelt_err *err)
+static smelt_status put_shards(const smelt_model *model, item *items, size_t n, int shards, const smelt_write_opts *opts,
+                               smelt_arena *arena, smelt_buf *b, smelt_layout *layout, smelt_err *err)
 {
     const char **names = arena_calloc(arena, (size_t)shards, sizeof *names);
     if (!names) return smelt_oom(err);
@@ -269,7 +290,7 @@ static smelt_status put_shards(const smelt_model *model, item *items, size_t n, 
         const size_t from = at;
         while (at < n && items[at].shard == k)
             at++;
-        SMELT_TRY(put_file(model, items + from, at - from, names[k], b, layout, err));
+        SMELT_TRY(put_file(model, items + from, at - from, names[k], opts, b, layout, err));
     }
     return shards == 1 ? SMELT_OK : put_index(items, n, names, layout, err);
 }
@@ -285,7 +306,7 @@ smelt_status safetensors_layout_dir(const smelt_model *model, const smelt_model 
     int shards;
     smelt_status st = make_items(out, types, &arena, &items, err);
     if (st == SMELT_OK) st = assign_shards(items, out->n_tensors, max_bytes, max_tensors, &arena, &shards, err);
-    if (st == SMELT_OK) st = put_shards(model, items, out->n_tensors, shards, &arena, &b, layout, err);
+    if (st == SMELT_OK) st = put_shards(model, items, out->n_tensors, shards, opts, &arena, &b, layout, err);
     buf_free(&b);
     arena_free(&arena);
     return st;

@@ -10,10 +10,10 @@ bool safetensors_can_store(smelt_dtype dtype);
  * GGUF only is left out), else under their own. */
 smelt_status safetensors_project(const smelt_ctx *ctx, const smelt_model *model, smelt_model *out, smelt_err *err);
 /* One file `name` with all of out's tensors, types[i] being the stored type of out->tensors[i]: byte for byte what the
- * safetensors package writes for the same tensors and metadata. Metadata is the model's keys "safetensors.KEY" as KEY, and
- * "format": "pt" unless they say otherwise. E_LIMIT if the header would be longer than readers accept. */
+ * safetensors package writes for the same tensors and metadata. Metadata is the model's keys "safetensors.KEY" as KEY,
+ * "format": "pt" unless they say otherwise, and then those of opts->keys that are text and opts->provenance. E_LIMIT if the header would be longer than readers accept. */
 smelt_status safetensors_layout_file(const smelt_model *model, const smelt_model *out, const smelt_dtype *types, const char *name,
-                                     smelt_layout *layout, smelt_err *err);
+                                     const smelt_write_opts *opts, smelt_layout *layout, smelt_err *err);
 /* model.safetensors, or as many shards as it takes to keep each below opts->split_bytes of tensor data (0: 50 GB, as
  * transformers 5 does) and opts->split_tensors tensors, with model.safetensors.index.json. Shards are filled in the order of
  * `out`; a tensor larger than the limit gets a shard to itself. */

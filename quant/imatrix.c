@@ -124,7 +124,7 @@ static smelt_str cut(const char *s, uint64_t n)
     return (smelt_str){s, len};
 }
 
-static smelt_status make_keys(smelt_imatrix *im, smelt_err *err)
+static smelt_status make_keys(smelt_imatrix *im, const char *name, smelt_err *err)
 {
     const smelt_meta *meta = &im->file.meta;
     const smelt_kv *texts = meta_find(meta, "imatrix.datasets");
@@ -132,8 +132,7 @@ static smelt_status make_keys(smelt_imatrix *im, smelt_err *err)
     if (meta_find(meta, "imatrix.chunk_count") && (!meta_get_u64(meta, "imatrix.chunk_count", &chunks) || chunks > INT32_MAX))
         return smelt_fail(err, SMELT_E_CORRUPT, "imatrix.chunk_count is no number of chunks");
     if (texts && (texts->type != SMELT_KV_ARRAY || texts->v.a.type != SMELT_KV_STR)) texts = NULL;
-    im->keys[im->n_keys++] =
-        (smelt_kv){.key = "quantize.imatrix.file", .type = SMELT_KV_STR, .v.s = cut(im->path, strlen(im->path))};
+    im->keys[im->n_keys++] = (smelt_kv){.key = "quantize.imatrix.file", .type = SMELT_KV_STR, .v.s = cut(name, strlen(name))};
     if (texts && texts->v.a.n) {
         const smelt_str *first = texts->v.a.data;
         im->keys[im->n_keys++] =
@@ -168,7 +167,7 @@ smelt_status imatrix_open(const smelt_ctx *ctx, const smelt_imatrix_opts *opts, 
     smelt_arena tmp = {0};
     smelt_status st = read_entries(im, opts, &tmp, err);
     arena_free(&tmp);
-    if (st == SMELT_OK && im->n) st = make_keys(im, err);
+    if (st == SMELT_OK && im->n) st = make_keys(im, opts->name ? opts->name : im->path, err);
     if (st != SMELT_OK) {
         smelt_err_where(err, "%s", opts->path);
         return st;

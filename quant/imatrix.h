@@ -6,6 +6,7 @@
 
 typedef struct smelt_imatrix_opts {
     const char *path;
+    const char *name; /* what the output says for it; NULL: the path, as llama-quantize does */
     /* Parts of names of entries: only those with one of them, or all but those. At most one of the lists is given. */
     const char *const *include, *const *exclude;
     size_t n_include, n_exclude;

@@ -93,6 +93,11 @@ SMELT_API uint64_t smelt_tensor_bytes(const smelt_tensor *tensor);
  * elements), or n reaches to the end. E_USAGE if they are not or lie outside, E_UNSUPPORTED if the type has no decoder. */
 SMELT_API smelt_status smelt_tensor_read(const smelt_tensor *tensor, uint64_t first, uint64_t n, float *out, smelt_err *err);
 
+/* The content hash of a model's tensors, as 32 hexadecimal digits and a NUL: the same for every format and type that hold the same
+ * names, shapes and values (docs/formats.md). Reads all tensor data. */
+enum { SMELT_HASH_SIZE = 33 };
+SMELT_API smelt_status smelt_model_hash(const smelt_model *model, char hex[SMELT_HASH_SIZE], smelt_err *err);
+
 /* A model that computes: float32 logits of token ids, for every family and type, on the processor. */
 typedef struct smelt_engine smelt_engine;
 /* Keys and values of the tokens that a sequence has had, so that the next ones need not compute them again. */
@@ -140,6 +145,7 @@ typedef struct smelt_convert_opts {
     bool resume;           /* go on with what an interrupted run left */
     bool allow_requantize; /* smelt_quantize: accept quantised sources */
     uint64_t split_bytes, split_tensors; /* start a new file beyond this size or count; 0: do not */
+    bool no_provenance;                  /* leave out the keys that say how the file was made */
     /* Called from worker threads, one at a time, with source bytes done and in all; true stops with E_CANCELLED. May be NULL. */
     bool (*progress)(void *user, uint64_t done, uint64_t total);
     void *user;

@@ -2,10 +2,12 @@
 #include <stdlib.h>
 
 #include "arch/arch.h"
+#include "arch/content.h"
 #include "convert/stream.h"
 #include "engine/engine.h"
 #include "quant/imatrix.h"
 #include "tools/compose.h"
+#include "tools/recorded.h"
 
 smelt_status smelt_model_open(const char *path, smelt_model **out, smelt_err *err)
 {
@@ -67,6 +69,18 @@ smelt_status smelt_tensor_read(const smelt_tensor *t, uint64_t first, uint64_t n
     return SMELT_OK;
 }
 
+smelt_status smelt_model_hash(const smelt_model *model, char hex[SMELT_HASH_SIZE], smelt_err *err)
+{
+    smelt_ctx ctx;
+    smelt_content content;
+    smelt_arena arena = {0};
+    SMELT_TRY(ctx_init(&ctx, err));
+    const smelt_status st = content_hash(&ctx, model, &arena, &content, err);
+    if (st == SMELT_OK) hash_hex(content.hash, hex);
+    arena_free(&arena);
+    return st;
+}
+
 smelt_status smelt_engine_open(const smelt_model *model, const smelt_engine_config *config, smelt_engine **out, smelt_err *err)
 {
     smelt_ctx ctx;
@@ -98,6 +112,23 @@ static bool forward(void *user, const smelt_progress *p)
     return u->call(u->user, p->done, p->total);
 }
 
+/* The options as the command of the same name has them. */
+static smelt_status record(smelt_plan *plan, bool quantize, const smelt_convert_opts *o, smelt_write_opts *write, smelt_err *err)
+{
+    json_t *options = json_object(), *imatrix = NULL;
+    if (!options) return smelt_oom(err);
+    smelt_status st = o->imatrix && quantize ? file_recorded(o->imatrix, &imatrix, err) : SMELT_OK;
+    if (imatrix) json_object_set_new(options, "imatrix", imatrix);
+    if (o->type && !quantize) json_object_set_new(options, "type", json_string(o->type));
+    if (o->allow_requantize && quantize) json_object_set_new(options, "allow-requantize", json_true());
+    if (o->split_bytes) json_object_set_new(options, "split-max-size", json_integer((json_int_t)o->split_bytes));
+    if (o->split_tensors) json_object_set_new(options, "split-max-tensors", json_integer((json_int_t)o->split_tensors));
+    if (st == SMELT_OK)
+        return record_recipe(quantize ? "quantize" : "convert", quantize ? o->type : NULL, options, plan, write, err);
+    json_decref(options);
+    return st;
+}
+
 static smelt_status choose(const smelt_ctx *ctx, smelt_plan *plan, bool quantize, const smelt_convert_opts *o, smelt_imatrix *im,
                            smelt_write_opts *write, smelt_err *err)
 {
@@ -122,7 +153,7 @@ static smelt_status choose(const smelt_ctx *ctx, smelt_plan *plan, bool quantize
     }
     for (size_t i = 0; i < plan->out.n_tensors; i++)
         plan->types[i] = choices[i].given;
-    return SMELT_OK;
+    return o->no_provenance ? SMELT_OK : record(plan, quantize, o, write, err);
 }
 
 static smelt_status run(const char *src, const char *dst, bool quantize, const smelt_convert_opts *opts, smelt_err *err)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "arch/arch.h"
+#include "arch/content.h"
 #include "base/bytes.h"
 #include "tools/compose.h"
 #include "tools/opts.h"
@@ -11,13 +12,15 @@
 #include "vocab/vocab.h"
 
 typedef struct inspect_opts {
-    bool json, tensors, metadata;
+    bool json, tensors, metadata, hash;
     const char *pre;
 } inspect_opts;
 
 static const opt options[] = {
     {"--tensors", OPT_FLAG, NULL, "list every tensor: name, type, shape, bytes, bits per weight", offsetof(inspect_opts, tensors)},
     {"--metadata", OPT_FLAG, NULL, "list every metadata key", offsetof(inspect_opts, metadata)},
+    {"--hash", OPT_FLAG, NULL, "content hash, the same in every format; of each tensor with --tensors",
+     offsetof(inspect_opts, hash)},
     {"--json", OPT_FLAG, NULL, "print JSON; tensors are always in it, metadata with --metadata", offsetof(inspect_opts, json)},
     {0},
 };
@@ -186,6 +189,23 @@ static void print_tensors(const smelt_model *m)
     }
 }
 
+static void print_hashes(const smelt_content *c)
+{
+    char hex[HASH_HEX + 1];
+    printf("\n%-*s  tensor\n", HASH_HEX, "content hash");
+    for (size_t i = 0; i < c->n; i++)
+        printf("%s  %s\n", hash_hex(c->tensors[i].hash, hex), c->tensors[i].tensor->name);
+}
+
+static json_t *json_hashes(const smelt_content *c)
+{
+    char hex[HASH_HEX + 1];
+    json_t *tensors = json_object();
+    for (size_t i = 0; i < c->n; i++)
+        json_object_set_new(tensors, c->tensors[i].tensor->name, json_string(hash_hex(c->tensors[i].hash, hex)));
+    return json_pack("{s:s, s:o}", "xxh3_128", hash_hex(c->hash, hex), "tensors", tensors);
+}
+
 static void print_metadata(const smelt_model *m)
 {
     putchar('\n');
@@ -255,7 +275,7 @@ static json_t *json_hparams(const smelt_model *m)
     return o;
 }
 
-static smelt_status print_json(const smelt_model *m, bool metadata, smelt_err *err)
+static smelt_status print_json(const smelt_model *m, bool metadata, const smelt_content *hashes, smelt_err *err)
 {
     totals t = count(m);
     smelt_str arch = {0};
@@ -283,6 +303,7 @@ static smelt_status print_json(const smelt_model *m, bool metadata, smelt_err *e
                                 json_pack("{s:I, s:I}", "tensors", (json_int_t)t.n[d], "bytes", (json_int_t)t.type_bytes[d]));
     json_object_set_new(root, "types", types);
     json_object_set_new(root, "tensors", json_tensors(m));
+    if (hashes) json_object_set_new(root, "content", json_hashes(hashes));
     if (metadata) {
         json_t *o = json_object();
         for (size_t i = 0; i < m->meta.count; i++)
@@ -302,14 +323,21 @@ static smelt_status run(const void *opts, const char *const *operand, int n, sme
     smelt_ctx ctx;
     SMELT_TRY(ctx_init(&ctx, err));
     smelt_model m;
+    char hex[HASH_HEX + 1];
+    smelt_content hashes = {0};
+    smelt_arena arena = {0};
     smelt_status st = source_open(&ctx, operand[0], &m, err);
+    if (st == SMELT_OK && o->hash) st = content_hash(&ctx, &m, &arena, &hashes, err);
     if (st == SMELT_OK && o->json)
-        st = print_json(&m, o->metadata, err);
+        st = print_json(&m, o->metadata, o->hash ? &hashes : NULL, err);
     else if (st == SMELT_OK) {
         print_summary(&m);
+        if (o->hash) printf("  content hash  %s\n", hash_hex(hashes.hash, hex));
         if (o->tensors) print_tensors(&m);
+        if (o->hash && o->tensors) print_hashes(&hashes);
         if (o->metadata) print_metadata(&m);
     }
+    arena_free(&arena);
     model_free(&m);
     return st;
 }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "quant/imatrix.h"
+#include "tools/derives.h"
 #include "tools/edits.h"
 #include "tools/run.h"
 #include "tools/show_recipe.h"
@@ -23,11 +24,13 @@ typedef struct quantize_opts {
 static const opt options[] = {
     {"--tensor-type", OPT_LIST, "REGEX=TYPE", "type of the tensors whose names match; may be repeated, the first match wins",
      offsetof(quantize_opts, tensor_type)},
-    {"--recipe", OPT_TEXT, "FILE", "rules that change what TYPE gives (docs/quantize.md)", offsetof(quantize_opts, recipe)},
+    {"--recipe", OPT_TEXT, "FILE", "rules that change what TYPE gives (docs/quantize.md)", offsetof(quantize_opts, recipe),
+     OPT_LINES},
     {"--print-recipe", OPT_FLAG, NULL, "show the type of every tensor and why, and stop", offsetof(quantize_opts, print_recipe),
-     true},
-    {"--json", OPT_FLAG, NULL, "with --print-recipe: print JSON", offsetof(quantize_opts, json), true},
-    {"--imatrix", OPT_TEXT, "FILE", "importance matrix of llama-imatrix, imatrix.gguf or .dat", offsetof(quantize_opts, imatrix)},
+     OPT_ASIDE},
+    {"--json", OPT_FLAG, NULL, "with --print-recipe: print JSON", offsetof(quantize_opts, json), OPT_ASIDE},
+    {"--imatrix", OPT_TEXT, "FILE", "importance matrix of llama-imatrix, imatrix.gguf or .dat", offsetof(quantize_opts, imatrix),
+     OPT_HASH},
     {"--include-weights", OPT_LIST, "NAME", "use the matrix only for tensors with this in their names; may be repeated",
      offsetof(quantize_opts, include)},
     {"--exclude-weights", OPT_LIST, "NAME", "do not use it for tensors with this in their names; may be repeated",
@@ -70,6 +73,7 @@ static smelt_status open_imatrix(const smelt_ctx *ctx, const quantize_opts *o, s
     if (!o->imatrix) return SMELT_OK;
     const smelt_imatrix_opts opts = {
         .path = o->imatrix,
+        .name = o->run.against ? o->run.against->imatrix_name : NULL,
         .include = o->include.item,
         .n_include = o->include.n,
         .exclude = o->exclude.item,
@@ -106,7 +110,9 @@ static smelt_status choose(const smelt_ctx *ctx, const void *opts, smelt_plan *p
     };
     if (o->output_type) SMELT_TRY(parse_type("--output-tensor-type", o->output_type, &recipe.output_type, err));
     if (o->embedding_type) SMELT_TRY(parse_type("--token-embedding-type", o->embedding_type, &recipe.embedding_type, err));
-    if (o->recipe) SMELT_TRY(recipe_read(&plan->out.arena, o->recipe, &recipe.rules, err));
+    if (o->recipe)
+        SMELT_TRY(strchr(o->recipe, '\n') ? recipe_parse(&plan->out.arena, o->recipe, strlen(o->recipe), &recipe.rules, err)
+                                          : recipe_read(&plan->out.arena, o->recipe, &recipe.rules, err));
     write->quantized = true;
     SMELT_TRY(recipe_quantize(ctx, &plan->out, &recipe, choices, &write->file_type, err));
     SMELT_TRY(imatrix_match(ctx, o->loaded, &plan->out, choices, plan->importance, err));

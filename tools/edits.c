@@ -112,8 +112,11 @@ static const struct {
     {"str:", "UTF-8", parse_str},
 };
 
-/* Keys that say how the file itself is laid out. */
-static bool is_reserved(const char *key) { return strncmp(key, "split.", 6) == 0 || strcmp(key, "general.alignment") == 0; }
+/* Keys that say how the file itself is laid out and made. */
+static bool is_reserved(const char *key)
+{
+    return strncmp(key, "split.", 6) == 0 || strcmp(key, "general.alignment") == 0 || provenance_is_key(key);
+}
 
 static smelt_status parse_override(const char *text, smelt_arena *arena, smelt_kv *kv, smelt_err *err)
 {
@@ -123,7 +126,7 @@ static smelt_status parse_override(const char *text, smelt_arena *arena, smelt_k
     if (!key) return smelt_oom(err);
     kv->key = key;
     if (!utf8_valid(key, strlen(key))) return smelt_fail(err, SMELT_E_USAGE, "--override-kv: the key is no UTF-8");
-    if (is_reserved(key)) return smelt_fail(err, SMELT_E_USAGE, "--override-kv: '%s' follows from how the file is laid out", key);
+    if (is_reserved(key)) return smelt_fail(err, SMELT_E_USAGE, "--override-kv: '%s' follows from how the file is made", key);
     for (size_t i = 0; i < sizeof value_types / sizeof *value_types; i++) {
         const size_t n = strlen(value_types[i].name);
         if (strncmp(eq + 1, value_types[i].name, n) != 0) continue;

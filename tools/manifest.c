@@ -3,38 +3,11 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "tools/recorded.h"
 #include "tools/summary.h"
 
 static json_t *text(const char *s) { return s ? smelt_json_string(s, strlen(s)) : json_null(); }
 static json_t *number(uint64_t n) { return json_integer((json_int_t)n); }
-
-static json_t *flag_value(const void *at) { return *(const bool *)at ? json_true() : NULL; }
-static json_t *text_value(const void *at) { return *(const char *const *)at ? text(*(const char *const *)at) : NULL; }
-static json_t *number_value(const void *at) { return *(const uint64_t *)at ? number(*(const uint64_t *)at) : NULL; }
-static json_t *list_value(const void *at)
-{
-    const opt_list *list = at;
-    json_t *a = list->n ? json_array() : NULL;
-    for (size_t i = 0; i < list->n; i++)
-        json_array_append_new(a, text(list->item[i]));
-    return a;
-}
-
-static json_t *(*const values[])(const void *at) = {
-    [OPT_FLAG] = flag_value,   [OPT_TEXT] = text_value, [OPT_COUNT] = number_value,
-    [OPT_SIZE] = number_value, [OPT_LIST] = list_value,
-};
-
-/* The options that were given and that the output depends on. */
-static json_t *options(const conversion *c)
-{
-    json_t *o = json_object();
-    for (const opt *row = c->command->opts; row->name; row++) {
-        json_t *value = row->aside ? NULL : values[row->kind]((const char *)c->opts + row->offset);
-        if (value) json_object_set_new(o, row->name + strspn(row->name, "-"), value);
-    }
-    return o;
-}
 
 static json_t *file_entry(const char *name, uint64_t bytes)
 {
@@ -70,11 +43,9 @@ static json_t *tensor(const smelt_plan *plan, const smelt_out_tensor *o, const s
                   "asked", smelt_dtype_get(c->asked)->name, "given", smelt_dtype_get(c->given)->name, "reason", c->why, "file",
                   text(plan->layout.files[o->file].name), "offset", number(o->offset), "bytes", number(o->bytes));
     if (!r || !t) return t;
-    char hex[2 * sizeof r->hash + 1];
-    for (size_t i = 0; i < sizeof r->hash; i++)
-        snprintf(hex + 2 * i, 3, "%02x", r->hash[i]);
+    char hex[HASH_HEX + 1];
     if (r->replaced) json_object_set_new(t, "replaced", number(r->replaced));
-    json_object_set_new(t, "xxh3_128", json_string(hex));
+    json_object_set_new(t, "xxh3_128", json_string(hash_hex(r->hash, hex)));
     return t;
 }
 
@@ -97,8 +68,8 @@ static json_t *manifest(const conversion *c, const smelt_plan *plan, const smelt
                                number(params), "bytes_in", number(in), "bytes_out", number(out), "bits_per_weight",
                                bits_per_weight(out, params), "substituted", number(substituted), "replaced", number(replaced));
     return json_pack("{s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:o, s:o}", "smelt", smelt_version(), "command", c->command->name, "type",
-                     text(c->type), "options", options(c), "dry_run", c->run->dry_run, "source", source(plan->src), "target",
-                     target(plan), "totals", totals, "tensors", tensors);
+                     text(c->type), "options", options_given(c->command, c->opts), "dry_run", c->run->dry_run, "source",
+                     source(plan->src), "target", target(plan), "totals", totals, "tensors", tensors);
 }
 
 smelt_status manifest_open(const conversion *c, smelt_sink **sink, smelt_err *err)

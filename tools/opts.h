@@ -20,13 +20,21 @@ typedef struct opt_list {
     size_t n;
 } opt_list;
 
+/* What a file that was written says of an option. */
+typedef enum opt_record {
+    OPT_VALUE, /* its value */
+    OPT_ASIDE, /* nothing: the output does not depend on it */
+    OPT_LINES, /* it names a text file, or is the text itself if it holds a line end: the text */
+    OPT_HASH,  /* it names a file: the hash of that */
+} opt_record;
+
 typedef struct opt {
     const char *name; /* "--type"; NULL ends a table */
     opt_kind kind;
     const char *arg; /* what stands for the value in help texts; NULL for flags */
     const char *help;
     size_t offset; /* in the command's option struct */
-    bool aside;    /* the output does not depend on it */
+    opt_record record;
 } opt;
 
 typedef struct command {

@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "tools/compose.h"
+#include "tools/derives.h"
 #include "tools/manifest.h"
+#include "tools/recorded.h"
 #include "tools/summary.h"
 
 /* E_UNSUPPORTED, listing them, if tensors got other types than those asked for and that is not wanted. */
@@ -47,6 +49,7 @@ static smelt_status carry_out(const smelt_ctx *ctx, const conversion *c, smelt_p
     smelt_stream_stats stats;
     if (!c->run->dry_run) SMELT_TRY(check_substitutes(c->run, p->substitutes, err));
     SMELT_TRY(plan_layout(ctx, plan, &p->write, err));
+    if (c->run->against) return derives_compare(ctx, plan, &p->stream, c->run->against, err);
     if (c->run->dry_run) return show(c, plan, p, err);
     p->stream.results = arena_calloc(&plan->out.arena, plan->layout.n_tensors, sizeof *p->stream.results);
     if (!p->stream.results) return smelt_oom(err);
@@ -67,6 +70,11 @@ static smelt_status execute(const smelt_ctx *ctx, const conversion *c, smelt_pla
     p->write = (smelt_write_opts){.split_bytes = c->run->split_bytes, .split_tensors = c->run->split_tensors, .file_type = -1};
     SMELT_TRY(c->choose(ctx, c->opts, plan, choices, &p->write, err));
     if (c->show) return c->show(c->opts, plan, choices, err);
+    if (!c->run->no_provenance) {
+        json_t *options;
+        SMELT_TRY(options_recorded(c->command, c->opts, &options, err));
+        SMELT_TRY(record_recipe(c->command->name, c->blocks ? c->type : NULL, options, plan, &p->write, err));
+    }
     for (size_t i = 0; i < plan->out.n_tensors; i++)
         plan->types[i] = choices[i].given;
     char *substitutes = substitutes_text(plan, choices);
@@ -100,7 +108,7 @@ smelt_status run_conversion(const conversion *c, smelt_err *err)
     if (run->on_fallback && strcmp(run->on_fallback, "substitute") != 0 && strcmp(run->on_fallback, "error") != 0)
         return smelt_fail(err, SMELT_E_USAGE, "--on-fallback '%s': there are substitute and error", run->on_fallback);
     SMELT_TRY(parse_replacement(run->replace_nonfinite, &p.stream, err));
-    SMELT_TRY(format_for_target(&ctx, c->dst, NULL, &format, err));
+    SMELT_TRY(format_for_target(&ctx, c->dst, run->against ? run->against->format : NULL, &format, err));
     if (c->blocks && !format->can_store(SMELT_DT_Q8_0))
         return smelt_fail(err, SMELT_E_USAGE, "%s cannot hold quantised types; give a target that ends in .gguf", format->title);
     if (run->manifest) SMELT_TRY(manifest_open(c, &p.manifest, err));
@@ -109,6 +117,7 @@ smelt_status run_conversion(const conversion *c, smelt_err *err)
     smelt_model model;
     smelt_plan plan = {0};
     smelt_status st = source_open(&ctx, c->src, &model, err);
+    if (run->against && run->against->title) model.title = run->against->title;
     if (st == SMELT_OK) {
         st = plan_open(&ctx, &model, format, c->dst, &plan, err);
         if (st == SMELT_OK) st = execute(&ctx, c, &plan, &p, err);

@@ -7,10 +7,12 @@
 #include "tools/opts.h"
 #include "tools/report.h"
 
+/* What all conversions have; the first member of their option structs. */
 typedef struct run_opts {
     const char *pre, *on_fallback, *manifest, *replace_nonfinite;
     uint64_t split_bytes, split_tensors, threads;
-    bool resume, dry_run, quiet;
+    bool resume, dry_run, quiet, no_provenance;
+    struct derivation *against; /* not an option: compare with files that are there, and write nothing */
 } run_opts;
 
 /* The rows of the options above, for a struct that has `run_opts run`. */
@@ -19,9 +21,12 @@ typedef struct run_opts {
      offsetof(type, run.split_bytes)}, \
         {"--split-max-tensors", OPT_COUNT, "N", "start a new file after N tensors", offsetof(type, run.split_tensors)}, \
         {"--pre", OPT_TEXT, "NAME", "take the pre-tokenizer to be this one (GGUF's tokenizer.ggml.pre)", offsetof(type, run.pre)}, \
-        {"--on-fallback", OPT_TEXT, "ACTION", \
+        {"--on-fallback", \
+         OPT_TEXT, \
+         "ACTION", \
          "where rows do not fit a type: substitute (as llama-quantize does; the default) or error", \
-         offsetof(type, run.on_fallback)}, \
+         offsetof(type, run.on_fallback), \
+         OPT_ASIDE}, \
         {"--replace-nonfinite", OPT_TEXT, "VALUE", "put VALUE, such as 0, in the place of NaN and infinity", \
          offsetof(type, run.replace_nonfinite)}, \
         {"--manifest", \
@@ -29,12 +34,14 @@ typedef struct run_opts {
          "FILE", \
          "write JSON about every tensor: source, type asked and given, XXH3-128", \
          offsetof(type, run.manifest), \
-         true}, \
-        {"--threads", OPT_COUNT, "N", "worker threads (default: one a processor)", offsetof(type, run.threads), true}, \
-        {"--resume", OPT_FLAG, NULL, "go on with what an interrupted run left", offsetof(type, run.resume), true}, \
-        {"--dry-run", OPT_FLAG, NULL, "show what would be written, with sizes, and stop", offsetof(type, run.dry_run), true}, \
+         OPT_ASIDE}, \
+        {"--no-provenance", OPT_FLAG, NULL, "leave out the keys that say how the file was made", offsetof(type, run.no_provenance), \
+         OPT_ASIDE}, \
+        {"--threads", OPT_COUNT, "N", "worker threads (default: one a processor)", offsetof(type, run.threads), OPT_ASIDE}, \
+        {"--resume", OPT_FLAG, NULL, "go on with what an interrupted run left", offsetof(type, run.resume), OPT_ASIDE}, \
+        {"--dry-run", OPT_FLAG, NULL, "show what would be written, with sizes, and stop", offsetof(type, run.dry_run), OPT_ASIDE}, \
     { \
-        "--quiet", OPT_FLAG, NULL, "print nothing but errors", offsetof(type, run.quiet), true \
+        "--quiet", OPT_FLAG, NULL, "print nothing but errors", offsetof(type, run.quiet), OPT_ASIDE \
     }
 
 /* Chooses the types of a planned conversion. */

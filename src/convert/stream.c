@@ -3,8 +3,8 @@
 #include <math.h>
 #include <omp.h>
 #include <string.h>
-#include <xxhash.h>
 
+#include "arch/content.h"
 #include "base/bytes.h"
 #include "convert/digest.h"
 #include "convert/finite.h"
@@ -16,6 +16,7 @@ enum { UNIT_ELEMS = 1 << 20, CHUNK = 1 << 15, ALIGN_ELEMS = 256 };
 typedef struct unit {
     uint32_t tensor;
     uint64_t first, count; /* elements */
+    size_t pieces;         /* of the source's content: whoever makes the unit hashes those from the last unit's end to this one */
 } unit;
 
 /* Where rows have weights, encoders see whole rows. */
@@ -25,12 +26,14 @@ typedef struct job {
     const smelt_ctx *ctx;
     const smelt_layout *layout;
     smelt_sink *sink;
+    smelt_check *check; /* not NULL: there is no sink, everything is compared with what is there */
     const smelt_stream_opts *opts;
     unit *units;
     bool *done; /* [n_units] */
     size_t n_units;
     smelt_tensor_result *results; /* [layout->n_tensors] */
     digest *digests;              /* [layout->n_tensors], or NULL */
+    smelt_content content;        /* of the source, where the output names it; otherwise without pieces */
     uint64_t total_in, done_in;
     uint64_t raw_max, out_max; /* bytes of the largest unit in the source and in the target */
     uint64_t cols_max;         /* of weighted rows */
@@ -52,6 +55,7 @@ typedef struct worker {
     uint8_t *out; /* one unit as the target has it */
     float *f32;   /* CHUNK, or a weighted row */
     float *weights;
+    void *scratch;              /* for the source's content */
     const smelt_importance *of; /* whose weights those are, and of which matrix */
     uint64_t matrix;
 } worker;
@@ -70,6 +74,19 @@ static uint64_t unit_elems(const smelt_out_tensor *o)
     const uint64_t cols = view_cols(o->src->view);
     if (!weighted(o)) return UNIT_ELEMS;
     return cols < UNIT_ELEMS ? UNIT_ELEMS / cols * cols : cols;
+}
+
+/* Spreads the pieces over the units, as near as the order of the tensors allows to where they are read anyway. */
+static void share_pieces(job *j)
+{
+    const size_t all = j->content.n_pieces;
+    uint64_t elems = 0, at = 0;
+    for (size_t i = 0; i < j->n_units; i++)
+        elems += j->units[i].count;
+    for (size_t i = 0; i < j->n_units; i++) {
+        at += j->units[i].count;
+        j->units[i].pieces = i + 1 == j->n_units ? all : (size_t)((double)all * ((double)at / (double)elems));
+    }
 }
 
 static smelt_status make_units(job *j, smelt_arena *arena, smelt_err *err)
@@ -98,6 +115,7 @@ static smelt_status make_units(job *j, smelt_arena *arena, smelt_err *err)
             left -= take;
         }
     }
+    share_pieces(j);
     return SMELT_OK;
 }
 
@@ -109,21 +127,16 @@ static bool worker_start(const job *j, worker *w)
     w->out = arena_calloc(&w->arena, j->out_max, 1);
     w->f32 = arena_calloc(&w->arena, j->cols_max > CHUNK ? j->cols_max : CHUNK, sizeof *w->f32);
     w->weights = arena_calloc(&w->arena, j->cols_max, sizeof *w->weights);
-    return w->raw && w->out && w->f32 && w->weights;
+    w->scratch = arena_calloc(&w->arena, j->content.n_pieces ? content_scratch() : 0, 1);
+    return w->raw && w->out && w->f32 && w->weights && w->scratch;
 }
 
 /* The unit's bytes as the source has them: in the mapping, or gathered into the worker's buffer. */
 static const void *raw_unit(const smelt_tensor *t, uint64_t first, uint64_t count, worker *w)
 {
-    uint64_t cols = view_cols(t->view), n;
-    const void *p = view_span(t->view, first / cols, first % cols, count, w->raw, &n);
-    if (n >= count) {
-        if (p != w->raw) map_populate(p, view_col_bytes(t->view, count));
-        return p;
-    }
-    if (p != w->raw) memcpy(w->raw, p, view_col_bytes(t->view, n));
-    view_read(t->view, (first + n) / cols, (first + n) % cols, count - n, w->raw + view_col_bytes(t->view, n));
-    return w->raw;
+    const void *p = view_elems(t->view, first, count, w->raw);
+    if (p != w->raw) map_populate(p, view_col_bytes(t->view, count));
+    return p;
 }
 
 /* Some value of the block that starts at element `first` is too large. */
@@ -286,12 +299,22 @@ static smelt_status run_unit(job *j, size_t index, worker *w, smelt_err *err)
     const void *bytes;
     record r = {.unit = index};
     SMELT_TRY(make_unit(j, o, u, w, &bytes, &r.replaced, err));
+    if (j->check) {
+        check_tensor(j->check, u->tensor, bytes, size, at);
+        return SMELT_OK;
+    }
     SMELT_TRY(sink_write(j->sink, o->file, bytes, size, at, err));
     if (has_hash(o, &r)) r.hash = XXH3_64bits(bytes, size);
     SMELT_TRY(sink_journal_append(j->sink, &r, sizeof r, err));
     __atomic_add_fetch(&j->results[u->tensor].replaced, r.replaced, __ATOMIC_RELAXED);
     if (!j->digests) return SMELT_OK;
     return digest_advance(&j->digests[u->tensor], j->done, index, bytes, size, read_unit, &(reader){j, w}, err);
+}
+
+static void hash_pieces(const job *j, size_t index, worker *w)
+{
+    for (size_t i = index ? j->units[index - 1].pieces : 0; i < j->units[index].pieces; i++)
+        content_hash_piece(&j->content, i, w->scratch);
 }
 
 /* The first failure is kept; call it under the lock. */
@@ -338,9 +361,12 @@ static smelt_status run_units(job *j)
         }
 #pragma omp for schedule(dynamic, 1)
         for (size_t i = 0; i < j->n_units; i++) {
-            if (stopped(j) || j->done[i]) continue;
+            if (stopped(j)) continue;
             smelt_err err = {0};
-            smelt_status st = ready ? run_unit(j, i, &w, &err) : smelt_oom(&err);
+            const bool made = j->done[i]; /* by an earlier run, which left no record of what the source was */
+            smelt_status st = !ready ? smelt_oom(&err) : made ? SMELT_OK : run_unit(j, i, &w, &err);
+            if (st == SMELT_OK) hash_pieces(j, i, &w);
+            if (st == SMELT_OK && made) continue;
 #pragma omp critical(smelt_stream)
             finish_unit(j, i, st, &err);
         }
@@ -475,6 +501,18 @@ static smelt_status open_journal(job *j, const smelt_plan *plan, bool resume, sm
     return SMELT_OK;
 }
 
+/* The hash of the source goes where the headers have room for it. */
+static smelt_status write_patches(job *j, smelt_err *err)
+{
+    char hex[HASH_HEX + 1];
+    if (!j->layout->n_patches) return SMELT_OK;
+    SMELT_TRY(content_finish(&j->content, err));
+    hash_hex(j->content.hash, hex);
+    for (size_t i = 0; i < j->layout->n_patches; i++)
+        SMELT_TRY(sink_write(j->sink, j->layout->patches[i].file, hex, HASH_HEX, j->layout->patches[i].offset, err));
+    return SMELT_OK;
+}
+
 static smelt_status write_headers(job *j, smelt_err *err)
 {
     const smelt_layout *l = j->layout;
@@ -502,6 +540,7 @@ smelt_status stream_run(const smelt_ctx *ctx, const smelt_plan *plan, const smel
     size_t n_records;
     st = open_journal(&j, plan, opts->resume, &arena, &records, &n_records, &inner);
     bool foreign = st == SMELT_E_MISMATCH, started = false;
+    if (st == SMELT_OK && l->n_patches) st = content_start(ctx, plan->src, &arena, &j.content, &inner);
     if (st == SMELT_OK) st = make_units(&j, &arena, &inner);
     if (st == SMELT_OK) st = write_headers(&j, &inner);
     if (st == SMELT_OK && n_records) st = take_up(&j, records, n_records, &stats->bytes_resumed, &inner);
@@ -510,6 +549,7 @@ smelt_status stream_run(const smelt_ctx *ctx, const smelt_plan *plan, const smel
         started = true;
         st = run_units(&j);
     }
+    if (st == SMELT_OK) st = write_patches(&j, &inner);
     if (st == SMELT_OK) st = sink_commit(j.sink, &inner);
     stats->bytes_in = j.total_in;
     for (size_t i = 0; i < l->n_tensors; i++) {
@@ -521,6 +561,24 @@ smelt_status stream_run(const smelt_ctx *ctx, const smelt_plan *plan, const smel
     bool keep = (started || n_records) && (st == SMELT_E_IO || st == SMELT_E_CANCELLED || st == SMELT_E_NOMEM);
     if (st != SMELT_OK && !keep && !foreign) sink_discard(j.sink);
     sink_close(j.sink);
+    arena_free(&arena);
+    if (st != SMELT_OK && err && err->code == SMELT_OK) *err = inner;
+    return st;
+}
+
+smelt_status stream_check(const smelt_ctx *ctx, const smelt_plan *plan, const smelt_stream_opts *opts, smelt_check *check,
+                          uint8_t source[HASH_BYTES], smelt_err *err)
+{
+    smelt_arena arena = {0};
+    smelt_err inner = {0};
+    char hex[HASH_HEX + 1];
+    job j = {.ctx = ctx, .layout = &plan->layout, .opts = opts, .check = check, .err = &inner};
+    smelt_status st = content_start(ctx, plan->src, &arena, &j.content, &inner);
+    if (st == SMELT_OK) st = make_units(&j, &arena, &inner);
+    if (st == SMELT_OK) st = run_units(&j);
+    if (st == SMELT_OK) st = content_finish(&j.content, &inner);
+    if (st == SMELT_OK) st = check_rest(check, hash_hex(j.content.hash, hex), &inner);
+    if (st == SMELT_OK) memcpy(source, j.content.hash, HASH_BYTES);
     arena_free(&arena);
     if (st != SMELT_OK && err && err->code == SMELT_OK) *err = inner;
     return st;

@@ -2,6 +2,7 @@
 #ifndef SMELT_CONVERT_STREAM_H
 #define SMELT_CONVERT_STREAM_H
 
+#include "convert/check.h"
 #include "convert/plan.h"
 
 /* What is known of a tensor of the layout once it is written. */
@@ -30,5 +31,9 @@ typedef struct smelt_stream_stats {
  * type is to hold them or one has them; plain types keep them. */
 smelt_status stream_run(const smelt_ctx *ctx, const smelt_plan *plan, const smelt_stream_opts *opts, smelt_stream_stats *stats,
                         smelt_err *err);
+/* The same work, but nothing is written: every byte is compared with what is there, in `check`, which check_start has prepared for
+ * the plan's layout. opts->resume and hash do not apply. `source` gets the hash of the source's content. Memory as above. */
+smelt_status stream_check(const smelt_ctx *ctx, const smelt_plan *plan, const smelt_stream_opts *opts, smelt_check *check,
+                          uint8_t source[HASH_BYTES], smelt_err *err);
 
 #endif

@@ -37,6 +37,20 @@ smelt_status layout_add_blob(smelt_layout *l, int file, uint64_t offset, const v
     return SMELT_OK;
 }
 
+smelt_status layout_add_mark(smelt_layout *l, int file, uint64_t offset, const char *what, const char *name, smelt_err *err)
+{
+    if (!arena_room(&l->arena, &l->marks, l->n_marks, &l->cap_marks, sizeof *l->marks)) return smelt_oom(err);
+    l->marks[l->n_marks++] = (smelt_out_mark){file, offset, what, name};
+    return SMELT_OK;
+}
+
+smelt_status layout_add_patch(smelt_layout *l, int file, uint64_t offset, smelt_err *err)
+{
+    if (!arena_room(&l->arena, &l->patches, l->n_patches, &l->cap_patches, sizeof *l->patches)) return smelt_oom(err);
+    l->patches[l->n_patches++] = (smelt_out_patch){file, offset};
+    return SMELT_OK;
+}
+
 /* Things people hand over by mistake, by their first bytes. */
 static const char *guess(const smelt_probe *p)
 {

@@ -5,6 +5,7 @@
 #include "ir/audit.h"
 #include "ir/ctx.h"
 #include "ir/importance.h"
+#include "ir/provenance.h"
 
 /* What a probe gets to see. */
 typedef struct smelt_probe {
@@ -24,6 +25,7 @@ typedef struct smelt_write_opts {
     bool keep_split;        /* a file for each of the source's, whose tensors come in the order of plan_sort_by_file */
     const smelt_kv *keys;   /* [n_keys] set after all others */
     size_t n_keys;
+    const smelt_provenance *provenance; /* what the file is to say of its making; NULL: nothing */
 } smelt_write_opts;
 
 typedef struct smelt_out_file {
@@ -49,6 +51,19 @@ typedef struct smelt_out_blob {
     uint64_t size;
 } smelt_out_blob;
 
+/* What begins at an offset of a header, so that messages can say it: what = "key", name = "general.name". */
+typedef struct smelt_out_mark {
+    int file;
+    uint64_t offset;
+    const char *what, *name;
+} smelt_out_mark;
+
+/* Where a header has room for the HASH_HEX digits of the source's content, which are known when all of it was read. */
+typedef struct smelt_out_patch {
+    int file;
+    uint64_t offset;
+} smelt_out_patch;
+
 /* The finished plan of an output: every file with its size, every tensor with its place. Lives in its arena. */
 typedef struct smelt_layout {
     smelt_arena arena;
@@ -59,12 +74,20 @@ typedef struct smelt_layout {
     size_t n_tensors, cap_tensors;
     smelt_out_blob *blobs;
     size_t n_blobs, cap_blobs;
+    smelt_out_mark *marks; /* in the order of files and offsets */
+    size_t n_marks, cap_marks;
+    smelt_out_patch *patches;
+    size_t n_patches, cap_patches;
 } smelt_layout;
 
 smelt_status layout_add_file(smelt_layout *layout, const char *name, const void *header, uint64_t header_size, uint64_t size,
                              int *index, smelt_err *err);
 /* `data` is borrowed: it lies in the layout's arena, or is static. */
 smelt_status layout_add_blob(smelt_layout *layout, int file, uint64_t offset, const void *data, uint64_t size, smelt_err *err);
+
+/* `what` is static, `name` lies in an arena that lives as long as the layout. */
+smelt_status layout_add_mark(smelt_layout *layout, int file, uint64_t offset, const char *what, const char *name, smelt_err *err);
+smelt_status layout_add_patch(smelt_layout *layout, int file, uint64_t offset, smelt_err *err);
 
 typedef struct smelt_format {
     const char *name;       /* "gguf" */

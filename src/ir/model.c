@@ -1,5 +1,7 @@
 #include "ir/model.h"
 
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -98,4 +100,12 @@ const smelt_side_file *model_side_find(const smelt_model *m, const char *name)
     for (size_t i = 0; i < m->n_side; i++)
         if (strcmp(m->side[i].name, name) == 0) return &m->side[i];
     return NULL;
+}
+
+const char *model_dir_name(const smelt_model *m, smelt_arena *arena)
+{
+    const char *title = m->title ? m->title : "";
+    char real[PATH_MAX];
+    if (*title && strcmp(title, ".") != 0 && strcmp(title, "..") != 0) return title;
+    return path_base(arena, m->path && realpath(m->path, real) ? real : "");
 }

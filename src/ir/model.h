@@ -60,6 +60,8 @@ smelt_status model_add(smelt_model *model, const char *name, size_t len, const s
 /* Rebuilds the name index after tensors were reordered, renamed or removed. E_CORRUPT if two have one name. */
 smelt_status model_reindex(smelt_model *model, smelt_err *err);
 const smelt_tensor *model_find(const smelt_model *model, const char *name);
+/* The name of the directory or file that the model was read from, also where its path says "." or "..". NULL when out of memory. */
+const char *model_dir_name(const smelt_model *model, smelt_arena *arena);
 smelt_status model_side(smelt_model *model, const char *name, const void *data, size_t size, smelt_err *err);
 const smelt_side_file *model_side_find(const smelt_model *model, const char *name);
 

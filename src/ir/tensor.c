@@ -183,3 +183,13 @@ void view_read(const smelt_view *v, uint64_t row, uint64_t col, uint64_t n, void
         col = at % v->cols;
     }
 }
+
+const void *view_elems(const smelt_view *v, uint64_t first, uint64_t n, void *scratch)
+{
+    uint64_t got;
+    const void *p = v->span(v, first / v->cols, first % v->cols, n, scratch, &got);
+    if (got >= n) return p;
+    if (p != scratch) memcpy(scratch, p, view_col_bytes(v, got));
+    view_read(v, (first + got) / v->cols, (first + got) % v->cols, n - got, (uint8_t *)scratch + view_col_bytes(v, got));
+    return scratch;
+}

@@ -48,6 +48,9 @@ uint64_t view_col_bytes(const smelt_view *view, uint64_t n);
 const void *view_span(const smelt_view *view, uint64_t row, uint64_t col, uint64_t want, void *scratch, uint64_t *n);
 /* Copies exactly `n` elements starting at (row, col) to `dst`, across spans. */
 void view_read(const smelt_view *view, uint64_t row, uint64_t col, uint64_t n, void *dst);
+/* The bytes of n elements in row-major order from `first` (a multiple of the block's elements) on: in the mapping, or gathered in
+ * `scratch`, which has room for them. Thread-safe. */
+const void *view_elems(const smelt_view *view, uint64_t first, uint64_t n, void *scratch);
 
 /* What a tensor is in its model. Roles are rows of arch/roles.def; the IR only carries the number. */
 struct smelt_tensor {

@@ -31,7 +31,7 @@ def logits(llama, text):
 @pytest.mark.parametrize("name", ["llama-mha-spm", "Llama-GQA-Tied-2x64", "biases", "head-dim-32", "rope-llama3-v5", "rope-yarn-v4",
                                   "Mistral-7B-like-v0.3", "OpenLLaMA-3b-like", "bpe-smollm", "spm-in-tokenizer-json"])
 def test_llama_cpp_computes_the_same_logits(smelt, workshop, logits, tmp_path, name):
-    smelt("convert", workshop.checkpoint(name), tmp_path / "ours.gguf", "--quiet", check=True)
+    smelt("convert", workshop.checkpoint(name), tmp_path / "ours.gguf", "--quiet", check=True, provenance=True)
     ours, theirs = logits(tmp_path / "ours.gguf", tmp_path / "ours.kld"), logits(workshop.gguf(name), tmp_path / "theirs.kld")
     assert ours.stat().st_size > 1000
     assert same_bytes(ours, theirs)
@@ -39,13 +39,13 @@ def test_llama_cpp_computes_the_same_logits(smelt, workshop, logits, tmp_path, n
 
 @pytest.mark.parametrize("mix", ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"])
 def test_llama_cpp_runs_quantized_files(smelt, workshop, logits, llama_quantize, tmp_path, mix):
-    smelt("quantize", workshop.checkpoint("hidden-256"), tmp_path / "ours.gguf", mix, "--quiet", check=True)
+    smelt("quantize", workshop.checkpoint("hidden-256"), tmp_path / "ours.gguf", mix, "--quiet", check=True, provenance=True)
     llama_quantize(workshop.lossless("hidden-256"), tmp_path / "theirs.gguf", mix)
     assert same_bytes(logits(tmp_path / "ours.gguf", tmp_path / "ours.kld"), logits(tmp_path / "theirs.gguf", tmp_path / "theirs.kld"))
 
 
 def test_llama_cpp_loads_split_files(smelt, workshop, logits, tmp_path):
-    smelt("convert", workshop.checkpoint("hidden-256"), tmp_path / "ours.gguf", "--split-max-tensors", "6", "--quiet", check=True)
+    smelt("convert", workshop.checkpoint("hidden-256"), tmp_path / "ours.gguf", "--split-max-tensors", "6", "--quiet", check=True, provenance=True)
     first = sorted(tmp_path.glob("ours-*.gguf"))[0]
     assert same_bytes(logits(first, tmp_path / "ours.kld"), logits(workshop.gguf("hidden-256"), tmp_path / "theirs.kld"))
 
@@ -71,7 +71,7 @@ def test_transformers_loads_what_came_back_from_gguf(smelt, workshop, tmp_path, 
     from conftest import lossless_type
     spec = makers.BY_NAME[name]
     back, reference = tmp_path / name, workshop.logits(name)
-    smelt("convert", workshop.gguf(name, lossless_type(spec)), back, "--quiet", check=True)
+    smelt("convert", workshop.gguf(name, lossless_type(spec)), back, "--quiet", check=True, provenance=True)
     # llama.cpp has no key for Mistral's window, so nothing beyond it can be the same.
     ids = reference["input_ids"][:, :spec.config.get("sliding_window")]
     expected = reference["logits"] if ids.shape == reference["input_ids"].shape else transformers_logits(workshop.checkpoint(name), ids)
@@ -89,7 +89,7 @@ def test_transformers_reads_the_source_as_its_reference_logits_say(workshop, nam
                                   "spm-in-tokenizer-json", "spm-both-files", "smollm2-vocabulary"])
 def test_a_tokenizer_that_came_back_from_gguf_encodes_the_same(smelt, workshop, tmp_path, name):
     back = tmp_path / name
-    smelt("convert", workshop.gguf(name), back, "--quiet", check=True)
+    smelt("convert", workshop.gguf(name), back, "--quiet", check=True, provenance=True)
     ours, a = encodings(back)
     theirs, b = encodings(workshop.checkpoint(name))
     assert ours == theirs
@@ -101,7 +101,7 @@ def test_a_tokenizer_that_came_back_from_gguf_encodes_the_same(smelt, workshop, 
 def test_chat_templates_come_back_from_gguf(smelt, workshop, tmp_path, name):
     from transformers import AutoTokenizer
     back = tmp_path / name
-    smelt("convert", workshop.gguf(name), back, "--quiet", check=True)
+    smelt("convert", workshop.gguf(name), back, "--quiet", check=True, provenance=True)
     talk = [{"role": "user", "content": "hi"}]
     ours, theirs = AutoTokenizer.from_pretrained(back), AutoTokenizer.from_pretrained(workshop.checkpoint(name))
     expected = theirs.chat_template
@@ -114,7 +114,7 @@ def test_chat_templates_come_back_from_gguf(smelt, workshop, tmp_path, name):
 def test_a_real_model_comes_back_from_gguf(smelt, workshop, smollm2, tmp_path):
     import torch
     back = tmp_path / "smollm2"
-    smelt("convert", workshop.big_gguf("smollm2", "bf16"), back, "--quiet", check=True)
+    smelt("convert", workshop.big_gguf("smollm2", "bf16"), back, "--quiet", check=True, provenance=True)
     assert_same_tensors(checkpoint_tensors(back), checkpoint_tensors(smollm2))
     ours, a = encodings(back)
     theirs, b = encodings(smollm2)
@@ -130,10 +130,10 @@ def test_the_committed_checkpoint_is_what_its_maker_makes_and_loads_everywhere(s
     assert sorted(p.name for p in made.iterdir()) == sorted(p.name for p in committed.iterdir())
     assert all((made / p.name).read_bytes() == p.read_bytes() for p in committed.iterdir())
     llama_convert(committed, tmp_path / "theirs.gguf", "auto", makers.PRE[makers.TINY.vocab])
-    smelt("convert", committed, tmp_path / "ours.gguf", "--quiet", check=True)
+    smelt("convert", committed, tmp_path / "ours.gguf", "--quiet", check=True, provenance=True)
     assert same_bytes(tmp_path / "ours.gguf", tmp_path / "theirs.gguf")
     assert logits(tmp_path / "ours.gguf", tmp_path / "ours.kld").stat().st_size > 1000
-    smelt("convert", tmp_path / "ours.gguf", tmp_path / "back", "--quiet", check=True)
+    smelt("convert", tmp_path / "ours.gguf", tmp_path / "back", "--quiet", check=True, provenance=True)
     ids = torch.arange(3, 40)[None]
     assert torch.equal(transformers_logits(tmp_path / "back", ids), transformers_logits(committed, ids))
 
@@ -141,6 +141,6 @@ def test_the_committed_checkpoint_is_what_its_maker_makes_and_loads_everywhere(s
 def test_transformers_reads_a_directory_made_of_bin_files(smelt, workshop, tmp_path):
     import torch
     back = tmp_path / "bin-sharded"
-    smelt("convert", workshop.checkpoint("bin-sharded"), back, "--quiet", check=True)
+    smelt("convert", workshop.checkpoint("bin-sharded"), back, "--quiet", check=True, provenance=True)
     ids = torch.arange(3, 40)[None]
     assert torch.equal(transformers_logits(back, ids), transformers_logits(workshop.checkpoint("bin-sharded"), ids))

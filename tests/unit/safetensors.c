@@ -300,7 +300,7 @@ static void every_type_with_a_name_is_written_and_read_and_no_other(void **state
         smelt_model m, back;
         smelt_layout layout = {0};
         make_model(&m, &(spec){"x", (smelt_dtype)d, 3, 256}, 1, &type);
-        smelt_status st = safetensors_layout_file(&m, &m, &type, "x", &layout, NULL);
+        smelt_status st = safetensors_layout_file(&m, &m, &type, "x", &(smelt_write_opts){0}, &layout, NULL);
         assert_int_equal(st, row->st_name ? SMELT_OK : SMELT_E_UNSUPPORTED);
         if (st == SMELT_OK) {
             smelt_buf b = {0};
@@ -328,7 +328,7 @@ static void the_writing_order_knows_every_type(void **state)
         smelt_model m;
         smelt_layout layout = {0};
         make_model(&m, specs, 2, types);
-        assert_int_equal(safetensors_layout_file(&m, &m, types, "x", &layout, NULL), SMELT_OK);
+        assert_int_equal(safetensors_layout_file(&m, &m, types, "x", &(smelt_write_opts){0}, &layout, NULL), SMELT_OK);
         assert_string_equal(layout.tensors[0].src->name, "b");
         arena_free(&layout.arena);
         model_free(&m);
@@ -344,7 +344,7 @@ static void metadata_survives_a_round_trip_with_every_kind_of_character(void **s
     assert_true(meta_str(&m.meta, "safetensors.note \"x\"", value, sizeof value - 1));
     assert_true(meta_str(&m.meta, "safetensors.format", "np", 2));
     assert_true(meta_str(&m.meta, "general.name", "not for here", 12));
-    assert_int_equal(safetensors_layout_file(&m, &m, NULL, "x", &layout, NULL), SMELT_OK);
+    assert_int_equal(safetensors_layout_file(&m, &m, NULL, "x", &(smelt_write_opts){0}, &layout, NULL), SMELT_OK);
     static const char expected[] =
         "{\"__metadata__\":{\"note \\\"x\\\"\":\"q\\\" b\\\\ / \\b\\f\\n\\r\\t \\u0001\\u001f \x7f \xc3\xa9 "
         "\xf0\x9f\x98\x80 nul\\u0000end\",\"format\":\"np\"}}";
