@@ -243,19 +243,14 @@ static int config_tokens(json_t *config, const smelt_vocab *v)
     return bad;
 }
 
-static bool has_tokenizer(const char *dir)
+/* The directory of the tokenizer and the other small files. Where it is not the checkpoint's own, *dir becomes the other, whose name
+ * is the model's. */
+static smelt_status find_beside(const smelt_ctx *ctx, smelt_model *m, const json_t *config, const char **dir, smelt_err *err)
 {
-    return has(dir, "tokenizer.json") || has(dir, "tokenizer.model") || has(dir, "vocab.json");
-}
-
-/* A layout that is only read stands in a folder of its repository, whose own directory has the tokenizer. *dir becomes that. */
-static smelt_status find_beside(const smelt_ctx *ctx, smelt_model *m, const char **dir, smelt_err *err)
-{
-    if (!m->config_made || has_tokenizer(*dir)) return SMELT_OK;
-    char real[PATH_MAX], *above = path_join(&m->arena, *dir, ".."), *name = NULL;
-    if (above && realpath(above, real)) name = path_base(&m->arena, real);
-    if (!name) return smelt_oom(err);
-    if (!has_tokenizer(above)) {
+    const char *at;
+    SMELT_TRY(hf_tokenizer_dir(&m->arena, *dir, config, &at, err));
+    if (at == *dir) return SMELT_OK;
+    if (!at) {
         ctx_warn(
             ctx,
             "%s has no tokenizer, and there is none in the directory above it; the result will have none unless tokenizer.json "
@@ -263,9 +258,12 @@ static smelt_status find_beside(const smelt_ctx *ctx, smelt_model *m, const char
             *dir);
         return SMELT_OK;
     }
+    char real[PATH_MAX], *name = NULL;
+    if (realpath(at, real)) name = path_base(&m->arena, real);
+    if (!name) return smelt_oom(err);
     ctx_warn(ctx, "%s has no tokenizer; that of the directory above it is used", *dir);
     m->title = name;
-    *dir = above;
+    *dir = at;
     return SMELT_OK;
 }
 
@@ -278,8 +276,9 @@ static smelt_status read_config(const smelt_ctx *ctx, const char *dir, smelt_mod
     SMELT_TRY(smelt_json_load(path, CONFIG_LIMIT, &config, err));
     m->config = config;
     if (!json_is_object(config)) return smelt_fail(err, SMELT_E_CORRUPT, "config.json is no object");
+    /* Before the configuration becomes another family's. */
+    SMELT_TRY(find_beside(ctx, m, config, sides, err));
     SMELT_TRY(arch_from_hf(ctx, m, err));
-    SMELT_TRY(find_beside(ctx, m, sides, err));
     /* A tokenizer that cannot be read is the concern of whoever needs it: weights can be shown and re-encoded without. */
     smelt_err why = {0};
     smelt_status st = hf_vocab_read(ctx, *sides, m, &why);

@@ -1,12 +1,14 @@
 #include "tokenizer_hf.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "arch/arch.h"
 #include "base/io.h"
 #include "spm.h"
 #include "tiktoken.h"
 #include "vocab/letters.h"
-#include "vocab/pretoken.h"
 
 /* Sizes of files as they are found in the wild, many times over. */
 enum { TOKENIZER_LIMIT = 512 << 20, CONFIG_LIMIT = 64 << 20 };
@@ -20,6 +22,14 @@ bool hf_json_str(const json_t *object, const char *key, smelt_str *out)
     *out = (smelt_str){json_string_value(s), json_string_length(s)};
     return true;
 }
+
+bool hf_json_flag(const json_t *object, const char *key, bool otherwise)
+{
+    const json_t *v = json_object_get(object, key);
+    return json_is_boolean(v) ? json_is_true(v) : otherwise;
+}
+
+int hf_shown(smelt_str s) { return (int)(s.n < 80 ? s.n : 80); }
 
 bool hf_token_text(const json_t *value, smelt_str *out)
 {
@@ -42,6 +52,29 @@ int64_t hf_config_int(const hf_files *f, const char *key)
     return json_is_integer(v) ? (int64_t)json_integer_value(v) : -1;
 }
 
+bool hf_has_tokenizer(const char *dir)
+{
+    static const char *const names[] = {"tokenizer.json", "tokenizer.model", "vocab.json"};
+    const size_t n = sizeof names / sizeof *names;
+    char path[PATH_MAX];
+    for (size_t i = 0; i < n || tiktoken_name(i - n); i++) {
+        const int len = snprintf(path, sizeof path, "%s/%s", dir, i < n ? names[i] : tiktoken_name(i - n));
+        if (len > 0 && (size_t)len < sizeof path && path_exists(path)) return true;
+    }
+    return false;
+}
+
+smelt_status hf_tokenizer_dir(smelt_arena *arena, const char *dir, const json_t *config, const char **out, smelt_err *err)
+{
+    *out = dir;
+    const smelt_arch *arch = hf_has_tokenizer(dir) ? NULL : arch_of_config(config);
+    if (!arch || !arch->becomes) return SMELT_OK;
+    const char *above = path_join(arena, dir, "..");
+    if (!above) return smelt_oom(err);
+    *out = hf_has_tokenizer(above) ? above : NULL;
+    return SMELT_OK;
+}
+
 /* Tokens while they are collected. */
 typedef struct hf_tokens {
     hf_files *f;
@@ -59,15 +92,6 @@ typedef struct hf_tokens {
     smelt_str *named;
     size_t n_named, cap_named;
 } hf_tokens;
-
-/* How much of a token's text a message shows. */
-static int shown(smelt_str s) { return (int)(s.n < 80 ? s.n : 80); }
-
-static bool flag(const json_t *object, const char *key, bool otherwise)
-{
-    const json_t *v = json_object_get(object, key);
-    return json_is_boolean(v) ? json_is_true(v) : otherwise;
-}
 
 /* The id that the token has or gets: that of the model's vocabulary, else the next free one, as the tokenizers library counts. */
 static int64_t id_for(const hf_tokens *t, smelt_str text)
@@ -106,9 +130,9 @@ static smelt_status add_entry(hf_tokens *t, const json_t *entry, int64_t said_id
     int64_t id = id_for(t, text);
     if (text.n && said_id != id)
         return smelt_fail(t->f->err, SMELT_E_CORRUPT, "%s: '%.*s' has id %" PRId64 ", but the vocabulary gives it %" PRId64, where,
-                          shown(text), text.p, said_id, id);
-    bool special = flag(entry, "special", false);
-    return add_token(t, text, special, flag(entry, "normalized", !special));
+                          hf_shown(text), text.p, said_id, id);
+    bool special = hf_json_flag(entry, "special", false);
+    return add_token(t, text, special, hf_json_flag(entry, "normalized", !special));
 }
 
 /* The number in a JSON object's key; -1 if it is none. */
@@ -161,7 +185,7 @@ static smelt_status add_entries(hf_tokens *t, json_t *object, bool by_text)
         int64_t id = id_for(t, text);
         if (id != list[i].id)
             return smelt_fail(t->f->err, SMELT_E_CORRUPT, "%s: '%.*s' has id %" PRId64 ", but the vocabulary gives it %" PRId64,
-                              where, shown(text), text.p, list[i].id, id);
+                              where, hf_shown(text), text.p, list[i].id, id);
         SMELT_TRY(add_token(t, text, special, !special));
     }
     return SMELT_OK;
@@ -234,10 +258,11 @@ static smelt_status read_base(hf_tokens *t, const char *where)
         const tok_word *w = &b->words[i];
         if (w->id < 0 || w->id > INT32_MAX)
             return smelt_fail(t->f->err, SMELT_E_CORRUPT, "%s: the token '%.*s' has no id or one out of range", where,
-                              shown(w->text), w->text.p);
+                              hf_shown(w->text), w->text.p);
         if (!strmap_add(&t->ids, w->text.p, w->text.n, (size_t)w->id, &fresh)) return smelt_oom(t->f->err);
         if (!fresh)
-            return smelt_fail(t->f->err, SMELT_E_CORRUPT, "%s: the token '%.*s' is there twice", where, shown(w->text), w->text.p);
+            return smelt_fail(t->f->err, SMELT_E_CORRUPT, "%s: the token '%.*s' is there twice", where, hf_shown(w->text),
+                              w->text.p);
     }
     return SMELT_OK;
 }
@@ -390,147 +415,11 @@ static bool has_byte_level(const json_t *part, const char *list_key, int depth)
     return false;
 }
 
-/* One step of the pre-tokenizer as a line of `steps`. */
-static void put_step(smelt_buf *steps, const json_t *step, int depth)
-{
-    smelt_str type = {"?", 1}, behavior = {"Isolated", 8}, pattern;
-    hf_json_str(step, "type", &type);
-    if (str_eq(type, "Sequence") && depth < 8) {
-        size_t i;
-        json_t *item;
-        json_array_foreach(json_object_get(step, "pretokenizers"), i, item) put_step(steps, item, depth + 1);
-        return;
-    }
-    if (steps->size) buf_u8(steps, '\n');
-    hf_json_str(step, "behavior", &behavior);
-    if (str_eq(type, "ByteLevel")) {
-        buf_printf(steps, "%s", flag(step, "use_regex", true) ? "gpt2" : "bytes");
-    } else if (str_eq(type, "Digits")) {
-        buf_printf(steps, "%s", flag(step, "individual_digits", false) ? "digits" : "digit-runs");
-    } else if (str_eq(type, "Punctuation") && str_eq(behavior, "Contiguous")) {
-        buf_printf(steps, "punctuation");
-    } else if (str_eq(type, "Split")) {
-        bool invert = flag(step, "invert", false);
-        const json_t *p = json_object_get(step, "pattern");
-        /* What a pattern leaves out is a piece of its own or nothing; the patterns in use leave nothing out. */
-        if ((str_eq(behavior, "Isolated") && !invert) || (str_eq(behavior, "Removed") && invert))
-            buf_printf(steps, "split ");
-        else
-            buf_printf(steps, "split(%.*s%s) ", shown(behavior), behavior.p, invert ? ",inverted" : "");
-        if (hf_json_str(p, "Regex", &pattern)) {
-            size_t at = steps->size;
-            pretoken_regex(steps, pattern.p, pattern.n);
-            /* Patterns that say the same as a step of its own. */
-            static const struct {
-                const char *pattern, *step;
-            } same[] = {{"split \\p{N}", "digits"}, {"split \\p{N}+", "digit-runs"}};
-            for (size_t i = 0; i < 2; i++)
-                if (at >= 6 && steps->size - (at - 6) == strlen(same[i].pattern) &&
-                    memcmp(steps->data + at - 6, same[i].pattern, strlen(same[i].pattern)) == 0) {
-                    steps->size = at - 6;
-                    buf_printf(steps, "%s", same[i].step);
-                    break;
-                }
-        } else if (hf_json_str(p, "String", &pattern)) {
-            buf_printf(steps, "text ");
-            pretoken_regex(steps, pattern.p, pattern.n);
-        }
-    } else {
-        buf_printf(steps, "%.*s", shown(type), type.p);
-    }
-}
-
-/* ByteLevel's own pattern may also stand as a Split before a ByteLevel without. */
-static void join_gpt2(smelt_buf *steps)
-{
-    static const char apart[] = "split 's|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+\nbytes";
-    size_t n = sizeof apart - 1;
-    if (steps->size < n || memcmp(steps->data + steps->size - n, apart, n) != 0) return;
-    steps->size -= n;
-    buf_printf(steps, "gpt2");
-}
-
-static void put_normalizer(smelt_buf *out, const json_t *n, int depth)
-{
-    smelt_str type;
-    if (depth > 8 || !hf_json_str(n, "type", &type)) return;
-    if (str_eq(type, "Sequence")) {
-        size_t i;
-        json_t *item;
-        json_array_foreach(json_object_get(n, "normalizers"), i, item) put_normalizer(out, item, depth + 1);
-        return;
-    }
-    if (out->size) buf_u8(out, '+');
-    for (size_t i = 0; i < type.n && i < 40; i++)
-        buf_u8(out, (uint8_t)(type.p[i] >= 'A' && type.p[i] <= 'Z' ? type.p[i] + 32 : type.p[i]));
-}
-
 static bool has_token(const void *user, const char *text, size_t n)
 {
     const hf_tokens *t = user;
     size_t at;
     return strmap_get(&t->ids, text, n, &at) || strmap_get(&t->added_at, text, n, &at);
-}
-
-static bool digits_alone(const tok_bulk *b)
-{
-    for (size_t i = 0; i < b->n_words; i++) {
-        const smelt_str s = b->words[i].text;
-        if (s.n < 2 || s.p[0] == '<' || s.p[0] == '[') continue; /* names of special tokens are no text */
-        for (size_t k = 0; k < s.n; k++)
-            if (s.p[k] >= '0' && s.p[k] <= '9') return false;
-    }
-    return true;
-}
-
-/* Pre-tokenizers that slow tokenizer classes imply, for directories without tokenizer.json. */
-static const struct {
-    const char *class, *pre;
-} class_pre[] = {{"GPT2Tokenizer", "gpt-2"}, {"CodeGenTokenizer", "gpt-2"}, {"Qwen2Tokenizer", "qwen2"}};
-
-static smelt_status choose_pre(hf_tokens *t, const char **out)
-{
-    hf_files *f = t->f;
-    const smelt_pretoken *row = NULL;
-    if (f->ctx->pre_tokenizer) {
-        row = pretoken_find(f->ctx->pre_tokenizer);
-        if (!row) return pretoken_unknown(f->ctx->pre_tokenizer, f->err);
-    } else if (!f->tokenizer) {
-        smelt_str class;
-        if (hf_json_str(f->tokenizer_config, "tokenizer_class", &class))
-            for (size_t i = 0; i < sizeof class_pre / sizeof *class_pre; i++)
-                if (wrapped(class, class_pre[i].class, "")) row = pretoken_find(class_pre[i].pre);
-        if (!row)
-            return smelt_fail(f->err, SMELT_E_UNSUPPORTED,
-                              "there is no tokenizer.json and tokenizer_class does not say how text is cut; --pre NAME does");
-    } else {
-        smelt_buf steps = {0}, normalizer = {0};
-        const json_t *model = json_object_get(f->tokenizer, "model"), *pre = json_object_get(f->tokenizer, "pre_tokenizer");
-        if (json_is_object(pre)) put_step(&steps, pre, 0);
-        join_gpt2(&steps);
-        put_normalizer(&normalizer, json_object_get(f->tokenizer, "normalizer"), 0);
-        buf_u8(&steps, 0);
-        buf_u8(&normalizer, 0);
-        smelt_status st = SMELT_OK;
-        if (steps.failed || normalizer.failed) {
-            st = smelt_oom(f->err);
-        } else {
-            smelt_pretoken_shape shape = {
-                .steps = (const char *)steps.data,
-                .normalizer = (const char *)normalizer.data,
-                .ignore_merges = flag(model, "ignore_merges", false),
-                .digits_alone = digits_alone(&f->bulk),
-                .has_token = has_token,
-                .user = t,
-            };
-            st = pretoken_match(&shape, &row, f->err);
-        }
-        buf_free(&steps);
-        buf_free(&normalizer);
-        SMELT_TRY(st);
-    }
-    *out = row->name;
-    return SMELT_OK;
 }
 
 static smelt_status check_merges(hf_tokens *t, const smelt_vocab *v)
@@ -543,7 +432,7 @@ static smelt_status check_merges(hf_tokens *t, const smelt_vocab *v)
         const char *space = memchr(m.p, ' ', m.n);
         size_t left = space ? (size_t)(space - m.p) : 0, at;
         if (!space || !left || left + 1 == m.n || memchr(space + 1, ' ', m.n - left - 1))
-            return smelt_fail(f->err, SMELT_E_CORRUPT, "merge %zu, '%.*s', is not two tokens", i, shown(m), m.p);
+            return smelt_fail(f->err, SMELT_E_CORRUPT, "merge %zu, '%.*s', is not two tokens", i, hf_shown(m), m.p);
         if (!both || m.n > room) {
             room = m.n * 2;
             both = arena_calloc(&f->tmp, room, 1);
@@ -554,7 +443,7 @@ static smelt_status check_merges(hf_tokens *t, const smelt_vocab *v)
         if (!strmap_get(&t->ids, m.p, left, &at) || !strmap_get(&t->ids, space + 1, m.n - left - 1, &at) ||
             !strmap_get(&t->ids, both, m.n - 1, &at))
             return smelt_fail(f->err, SMELT_E_CORRUPT, "merge %zu, '%.*s', names a token that the vocabulary does not have", i,
-                              shown(m), m.p);
+                              hf_shown(m), m.p);
     }
     return SMELT_OK;
 }
@@ -568,10 +457,10 @@ static smelt_status read_bpe(hf_files *f, smelt_vocab *v)
     if (f->tokenizer &&
         !(hf_json_str(model, "type", &type) ? str_eq(type, "BPE") : json_is_array(json_object_get(model, "merges"))))
         return smelt_fail(f->err, SMELT_E_UNSUPPORTED, "tokenizer.json: the model is %.*s, supported is BPE",
-                          hf_json_str(model, "type", &type) ? shown(type) : 1, hf_json_str(model, "type", &type) ? type.p : "?");
+                          hf_json_str(model, "type", &type) ? hf_shown(type) : 1, hf_json_str(model, "type", &type) ? type.p : "?");
     SMELT_TRY(read_base(&t, f->tokenizer ? "tokenizer.json" : "vocab.json"));
     SMELT_TRY(read_added(&t));
-    SMELT_TRY(choose_pre(&t, &v->pre));
+    SMELT_TRY(hf_pre_tokenizer(f, has_token, &t, &v->pre));
 
     size_t have = (size_t)t.n_base;
     for (size_t i = 0, at; i < t.n_added; i++)
@@ -586,10 +475,10 @@ static smelt_status read_bpe(hf_files *f, smelt_vocab *v)
         const int64_t id = f->bulk.words[i].id;
         if (id >= n)
             return smelt_fail(f->err, SMELT_E_CORRUPT, "the token '%.*s' has id %" PRId64 ", but there are %" PRId64 " tokens",
-                              shown(s), s.p, id, n);
+                              hf_shown(s), s.p, id, n);
         if (types[id])
-            return smelt_fail(f->err, SMELT_E_CORRUPT, "the tokens '%.*s' and '%.*s' have the same id %" PRId64, shown(text[id]),
-                              text[id].p, shown(s), s.p, id);
+            return smelt_fail(f->err, SMELT_E_CORRUPT, "the tokens '%.*s' and '%.*s' have the same id %" PRId64, hf_shown(text[id]),
+                              text[id].p, hf_shown(s), s.p, id);
         SMELT_TRY(keep(f, s, &text[id]));
         types[id] = SMELT_TOKEN_NORMAL;
     }
@@ -599,11 +488,11 @@ static smelt_status read_bpe(hf_files *f, smelt_vocab *v)
         size_t own;
         if (a->id >= n)
             return smelt_fail(f->err, SMELT_E_CORRUPT,
-                              "the added token '%.*s' gets id %" PRId64 ", but there are %" PRId64 " tokens", shown(a->text),
+                              "the added token '%.*s' gets id %" PRId64 ", but there are %" PRId64 " tokens", hf_shown(a->text),
                               a->text.p, a->id, n);
         if (types[a->id] && !(strmap_get(&t.ids, a->text.p, a->text.n, &own) && (int64_t)own == a->id))
             return smelt_fail(f->err, SMELT_E_CORRUPT, "the added token '%.*s' and '%.*s' have the same id %" PRId64,
-                              shown(a->text), a->text.p, shown(text[a->id]), text[a->id].p, a->id);
+                              hf_shown(a->text), a->text.p, hf_shown(text[a->id]), text[a->id].p, a->id);
         smelt_str s = a->text;
         if (!a->normalized && decodes_bytes) SMELT_TRY(byte_decode(f, s, &s));
         bool control = a->special || looks_special(s);
@@ -646,10 +535,10 @@ static smelt_status override_spm(hf_files *f, spm_arrays *a, json_t *object, boo
         if (id >= a->n) {
             ctx_warn(f->ctx,
                      "the added token '%.*s' has id %" PRId64 ", outside the %" PRId64 " tokens of the model, and is left out",
-                     shown(text), text.p, id, a->n);
+                     hf_shown(text), text.p, id, a->n);
             continue;
         }
-        bool control = !by_text && (flag(value, "special", false) || looks_special(text));
+        bool control = !by_text && (hf_json_flag(value, "special", false) || looks_special(text));
         SMELT_TRY(control || by_text ? keep(f, text, &a->text[id]) : plain_spaces(f, text, &a->text[id]));
         a->type[id] = control ? SMELT_TOKEN_CONTROL : SMELT_TOKEN_USER;
         a->score[id] = -1000.0f;
@@ -722,7 +611,7 @@ static bool is_llama_bpe(const json_t *tokenizer)
 {
     const json_t *model = json_object_get(tokenizer, "model");
     smelt_str type, decoder;
-    return hf_json_str(model, "type", &type) && str_eq(type, "BPE") && flag(model, "byte_fallback", false) &&
+    return hf_json_str(model, "type", &type) && str_eq(type, "BPE") && hf_json_flag(model, "byte_fallback", false) &&
            hf_json_str(json_object_get(tokenizer, "decoder"), "type", &decoder) && str_eq(decoder, "Sequence");
 }
 
@@ -753,7 +642,7 @@ static smelt_status read_llama_bpe(hf_files *f, smelt_vocab *v)
         const int64_t id = f->bulk.words[i].id;
         size_t at;
         if (id >= t.n_base || a.type[id])
-            return smelt_fail(f->err, SMELT_E_CORRUPT, "tokenizer.json: the id %" PRId64 " of '%.*s' is %s", id, shown(text),
+            return smelt_fail(f->err, SMELT_E_CORRUPT, "tokenizer.json: the id %" PRId64 " of '%.*s' is %s", id, hf_shown(text),
                               text.p, id >= t.n_base ? "beyond the number of tokens" : "taken twice");
         SMELT_TRY(keep(f, text, &a.text[id]));
         a.type[id] = is_byte_token(text)                            ? SMELT_TOKEN_BYTE

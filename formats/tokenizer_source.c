@@ -146,15 +146,51 @@ static smelt_status read_tiktoken(hf_tokenizer *t, const char *path, smelt_err *
     return tiktoken_desc(&t->arena, name, data, size, &t->desc, err);
 }
 
+/* What config.json says about a tokenizer without a tokenizer.json. */
+static smelt_status read_kind(hf_tokenizer *t, const char *dir, smelt_err *err)
+{
+    static const char *const keys[] = {"tokenizer_class", "model_type"};
+    const char *path = path_join(&t->arena, dir, "config.json");
+    json_t *config = NULL;
+    if (!path) return smelt_oom(err);
+    if (!path_exists(path)) return SMELT_OK;
+    SMELT_TRY(smelt_json_load(path, CONFIG_LIMIT, &config, err));
+    json_t *kind = json_object();
+    int bad = !kind;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        json_t *value = json_object_get(config, keys[i]);
+        if (value) bad |= json_object_set(kind, keys[i], value);
+    }
+    json_decref(config);
+    t->model.config = kind;
+    return bad ? smelt_oom(err) : SMELT_OK;
+}
+
 static smelt_status read_vocab(hf_tokenizer *t, const smelt_ctx *ctx, const char *dir, smelt_err *err)
 {
+    SMELT_TRY(read_kind(t, dir, err));
     SMELT_TRY(hf_vocab_read(ctx, dir, &t->model, err));
     if (!t->model.vocab) return SMELT_OK;
     return tok_desc_from_vocab(&t->arena, t->model.vocab, true, &t->desc, err);
 }
 
+/* The directory that has the checkpoint's tokenizer; `dir` where none has. */
+static smelt_status tokenizer_dir(hf_tokenizer *t, const char **dir, smelt_err *err)
+{
+    const char *path = path_join(&t->arena, *dir, "config.json"), *at;
+    json_t *config;
+    if (!path) return smelt_oom(err);
+    if (hf_has_tokenizer(*dir) || !path_exists(path)) return SMELT_OK;
+    SMELT_TRY(smelt_json_load(path, CONFIG_LIMIT, &config, err));
+    smelt_status st = hf_tokenizer_dir(&t->arena, *dir, config, &at, err);
+    json_decref(config);
+    if (st == SMELT_OK && at) *dir = at;
+    return st;
+}
+
 static smelt_status read_dir(hf_tokenizer *t, const smelt_ctx *ctx, const char *dir, bool *found, smelt_err *err)
 {
+    SMELT_TRY(tokenizer_dir(t, &dir, err));
     const char *json = path_join(&t->arena, dir, "tokenizer.json"), *spm = path_join(&t->arena, dir, "tokenizer.model");
     if (!json || !spm) return smelt_oom(err);
     *found = true;

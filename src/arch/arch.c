@@ -26,31 +26,48 @@ const smelt_arch *arch_by_name(const char *name, size_t len, const smelt_meta *m
     return found;
 }
 
+static bool has_class(const smelt_arch *a, const char *hf_class, size_t n)
+{
+    for (const char *p = a->hf_classes; *p;) {
+        size_t len = strcspn(p, "|");
+        if (len == n && memcmp(p, hf_class, n) == 0) return true;
+        p += len;
+        if (*p) p++;
+    }
+    return false;
+}
+
 const smelt_arch *arch_by_class(const char *hf_class)
 {
-    size_t n = strlen(hf_class);
+    const size_t n = strlen(hf_class);
     for (size_t i = 0; i < N_ARCHS; i++)
-        for (const char *p = archs[i]->hf_classes; *p;) {
-            size_t len = strcspn(p, "|");
-            if (len == n && memcmp(p, hf_class, n) == 0) return archs[i];
-            p += len;
-            if (*p) p++;
-        }
+        if (has_class(archs[i], hf_class, n)) return archs[i];
     return NULL;
 }
 
-const smelt_arch *arch_by_marks(const json_t *config)
+static bool has_marks(const smelt_arch *a, const json_t *config)
 {
-    for (size_t i = 0; i < N_ARCHS; i++) {
-        const char *p = archs[i]->marks;
-        while (p && *p) {
-            size_t len = strcspn(p, "|");
-            if (!json_object_getn(config, p, len)) break;
-            p += len + (p[len] == '|');
-        }
-        if (p && !*p) return archs[i];
+    const char *p = a->marks;
+    while (p && *p) {
+        size_t len = strcspn(p, "|");
+        if (!json_object_getn(config, p, len)) return false;
+        p += len + (p[len] == '|');
     }
-    return NULL;
+    return p != NULL;
+}
+
+const smelt_arch *arch_of_config(const json_t *config)
+{
+    const json_t *classes = json_object_get(config, "architectures");
+    const char *cls = json_string_value(json_array_get(classes, 0)),
+               *type = json_string_value(json_object_get(config, "model_type"));
+    if (!cls && json_is_array(classes)) return NULL;
+    for (size_t i = 0; i < N_ARCHS; i++) {
+        const smelt_arch *a = archs[i];
+        if (!cls && has_marks(a, config)) return a;
+        if (type && *type && strcmp(a->model_type, type) == 0 && (!cls || has_class(a, cls, strlen(cls)))) return a;
+    }
+    return cls ? arch_by_class(cls) : NULL;
 }
 
 const char *arch_list(smelt_arena *arena)
@@ -58,7 +75,10 @@ const char *arch_list(smelt_arena *arena)
     const char *list = "";
     for (size_t i = 0; i < N_ARCHS && list; i++) {
         size_t len = strcspn(archs[i]->hf_classes, "|");
-        if (!len) continue;
+        bool again = false;
+        for (size_t k = 0; k < i; k++)
+            again = again || has_class(archs[k], archs[i]->hf_classes, len);
+        if (!len || again) continue;
         list = arena_printf(arena, "%s%s%.*s", list, i ? ", " : "", (int)len, archs[i]->hf_classes);
     }
     return list ? list : "";

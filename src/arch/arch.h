@@ -134,8 +134,9 @@ typedef struct smelt_arch {
 /* BORROWED; NULL if no family has it. `meta`, if not NULL, tells families of one name apart. */
 const smelt_arch *arch_by_name(const char *name, size_t len, const smelt_meta *meta);
 const smelt_arch *arch_by_class(const char *hf_class);
-/* The same for a config.json that names no class, by its members. */
-const smelt_arch *arch_by_marks(const json_t *config);
+/* The family of a config.json: of its class (of several that have the class, the one with its model_type); where it names no class,
+ * by its members or its model_type. BORROWED; NULL if none. */
+const smelt_arch *arch_of_config(const json_t *config);
 /* Names of all families for messages: "llama, …". */
 const char *arch_list(smelt_arena *arena);
 

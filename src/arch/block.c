@@ -141,5 +141,14 @@ void arch_gguf_losses(const smelt_ctx *ctx, const smelt_model *m)
         if (hp_in_use(hp, lost[i].id) && hp->v[lost[i].id] != lost[i].otherwise)
             ctx_warn(ctx, "GGUF has no key for %s, which readers take to be %s in this family", lost[i].what,
                      lost[i].otherwise != 0 ? "true" : "false");
+    const struct {
+        smelt_hp id;
+        double otherwise;
+        const char *name;
+    } ours[] = {{SMELT_HP_SWIGLU_LIMIT, b->swiglu_limit, "swiglu_limit"}, {SMELT_HP_SWIGLU_ALPHA, b->swiglu_alpha, "swiglu_alpha"}};
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        if (hp->set[ours[i].id])
+            ctx_warn(ctx, "%s is %g, which the file says in a key that only smelt reads ('%s.%s'): others take it to be %g",
+                     ours[i].name, hp->v[ours[i].id], m->arch->name, ours[i].name, ours[i].otherwise);
     if (hp->set[SMELT_HP_ATTN_SCALE]) ctx_warn(ctx, "GGUF has no key for this family's scale of attention scores");
 }

@@ -1,5 +1,6 @@
 /* gpt-oss. Hugging Face: modeling_gpt_oss.py; published with MXFP4 experts (NAME_blocks, NAME_scales), re-exported in bfloat16
  * with experts transposed. GGUF: llama.cpp's "gpt-oss". */
+#include "arch/internal.h"
 #include "arch/llama.h"
 
 #define H(id) SMELT_HP_##id
@@ -42,10 +43,35 @@ static const smelt_hp_rule hp[] = {
 };
 
 static const smelt_hp keys[] = {
-    H(LAYERS),         H(CTX),         H(EMBD),          H(FF),       H(HEADS),        H(KV_HEADS),
-    H(ROPE_SCALING),   H(ROPE_FACTOR), H(ROPE_ORIG_CTX), H(YARN_EXT), H(YARN_ATTN),    H(YARN_BETA_FAST),
-    H(YARN_BETA_SLOW), H(ROPE_BASE),   H(RMS_EPS),       H(EXPERTS),  H(EXPERTS_USED), H(KEY_DIM),
-    H(VALUE_DIM),      H(FILE_TYPE),   H(WINDOW),        H(FF_EXP),   H(COUNT)};
+    H(LAYERS),      H(CTX),           H(EMBD),         H(FF),        H(HEADS),          H(KV_HEADS),       H(ROPE_SCALING),
+    H(ROPE_FACTOR), H(ROPE_ORIG_CTX), H(YARN_EXT),     H(YARN_ATTN), H(YARN_BETA_FAST), H(YARN_BETA_SLOW), H(ROPE_BASE),
+    H(RMS_EPS),     H(EXPERTS),       H(EXPERTS_USED), H(KEY_DIM),   H(VALUE_DIM),      H(FILE_TYPE),      H(WINDOW),
+    H(FF_EXP),      H(SWIGLU_LIMIT),  H(SWIGLU_ALPHA), H(COUNT)};
+
+extern const smelt_arch smelt_arch_gpt_oss;
+
+/* What GptOssConfig takes where the file says nothing: YaRN, and for a YaRN of the file's own a range in whole dimensions. The
+ * numbers of the activation count as unsaid where they are those that every reader takes for granted. */
+static smelt_status derive(const json_t *config, smelt_hparams *h, smelt_err *err)
+{
+    (void)err;
+    static const struct {
+        smelt_hp id;
+        double value;
+    } yarn[] = {{H(ROPE_SCALING), ROPE_YARN}, {H(ROPE_FACTOR), 32},   {H(ROPE_ORIG_CTX), 4096},
+                {H(YARN_BETA_FAST), 32},      {H(YARN_BETA_SLOW), 1}, {H(YARN_TRUNCATE), 0}};
+    const bool said =
+        json_object_size(json_object_get(config, "rope_scaling")) || json_is_object(json_object_get(config, "rope_parameters"));
+    for (size_t i = 0; config && !said && i < sizeof yarn / sizeof *yarn; i++) {
+        h->v[yarn[i].id] = yarn[i].value;
+        h->set[yarn[i].id] = true;
+    }
+    if (config && !h->set[H(YARN_TRUNCATE)]) h->v[H(YARN_TRUNCATE)] = h->set[H(YARN_TRUNCATE)] = true;
+    const smelt_block *usual = &smelt_arch_gpt_oss.block;
+    h->set[H(SWIGLU_LIMIT)] = (float)h->v[H(SWIGLU_LIMIT)] != (float)usual->swiglu_limit;
+    h->set[H(SWIGLU_ALPHA)] = h->set[H(SWIGLU_ALPHA)] && (float)h->v[H(SWIGLU_ALPHA)] != (float)usual->swiglu_alpha;
+    return SMELT_OK;
+}
 
 static int to_config(const smelt_hparams *h, json_t *config)
 {
@@ -72,5 +98,6 @@ const smelt_arch smelt_arch_gpt_oss = {
         "\"hidden_act\": \"silu\", \"attention_dropout\": 0.0, \"swiglu_limit\": 7.0, \"router_aux_loss_coef\": 0.001, \"use_cache\": true",
     .bf16 = true,
     .gguf_keys = keys,
+    .derive = derive,
     .to_config = to_config,
 };

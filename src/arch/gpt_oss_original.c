@@ -51,23 +51,22 @@ static const smelt_hp_rule hp[] = {
     {H(ATTN_BIAS), "", HP_DEFAULT, 1},
     {H(MLP_BIAS), "", HP_DEFAULT, 1},
     {H(TIED), "", HP_DEFAULT, 0},
-    {H(SWIGLU_LIMIT), "", HP_DEFAULT, 7},
+    {H(SWIGLU_LIMIT), "swiglu_limit", HP_DEFAULT, 7},
     {H(ACT), "", HP_DEFAULT, ACT_SILU},
     {0},
 };
 
+extern const smelt_arch smelt_arch_gpt_oss;
+
 static smelt_status derive(const json_t *config, smelt_hparams *h, smelt_err *err)
 {
-    /* The published models have 7, which other programs take for granted. */
-    const double limit = json_number_value(json_object_get(config, "swiglu_limit"));
-    if (limit != 0 && limit != 7)
-        return smelt_fail(err, SMELT_E_UNSUPPORTED, "config.json: 'swiglu_limit' is %g; gpt-oss has 7", limit);
+    (void)config;
+    (void)err;
+    h->set[H(SWIGLU_LIMIT)] = h->v[H(SWIGLU_LIMIT)] != smelt_arch_gpt_oss.block.swiglu_limit;
     h->v[H(CTX)] = floor(h->v[H(ROPE_ORIG_CTX)] * h->v[H(ROPE_FACTOR)]);
     h->set[H(CTX)] = true;
     return SMELT_OK;
 }
-
-extern const smelt_arch smelt_arch_gpt_oss;
 
 const smelt_arch smelt_arch_gpt_oss_original = {
     .name = "gpt-oss",

@@ -259,7 +259,7 @@ smelt_status arch_from_hf(const smelt_ctx *ctx, smelt_model *m, smelt_err *err)
     const json_t *classes = json_object_get(m->config, "architectures");
     const char *cls = json_string_value(json_array_get(classes, 0)),
                *type = json_string_value(json_object_get(m->config, "model_type"));
-    const smelt_arch *arch = cls ? arch_by_class(cls) : json_is_array(classes) ? NULL : arch_by_marks(m->config);
+    const smelt_arch *arch = arch_of_config(m->config);
     if (!arch) {
         m->unmapped = arena_printf(&m->arena, "its architecture '%s' (model_type '%s') is not known; known are: %s",
                                    cls ? cls : "(none)", type ? type : "(none)", arch_list(&m->arena));

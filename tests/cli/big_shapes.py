@@ -116,6 +116,14 @@ MODELS = {
                          "original_max_position_embeddings": 4096}, "tie_word_embeddings": False, "vocab_size": 201088,
         "quantization_config": {"quant_method": "mxfp4"}},
         lambda: gpt_oss(36, 128, 2880, 2880, 64, 8, 64, 201088), "BF16", 116_829_156_672),
+    "gpt-oss-20b": ({
+        "architectures": ["GptOssForCausalLM"], "model_type": "gpt_oss", "hidden_size": 2880, "intermediate_size": 2880, "head_dim": 64,
+        "num_attention_heads": 64, "num_key_value_heads": 8, "num_hidden_layers": 24, "num_local_experts": 32, "num_experts_per_tok": 4,
+        "sliding_window": 128, "attention_bias": True, "max_position_embeddings": 131072, "rms_norm_eps": 1e-5, "rope_theta": 150000,
+        "rope_scaling": {"rope_type": "yarn", "factor": 32.0, "beta_fast": 32.0, "beta_slow": 1.0, "truncate": False,
+                         "original_max_position_embeddings": 4096}, "tie_word_embeddings": False, "vocab_size": 201088,
+        "quantization_config": {"quant_method": "mxfp4"}},
+        lambda: gpt_oss(24, 32, 2880, 2880, 64, 8, 64, 201088), "BF16", 20_914_757_184),
     "gpt-neox-20b": ({
         "architectures": ["GPTNeoXForCausalLM"], "model_type": "gpt_neox", "hidden_size": 6144, "intermediate_size": 24576,
         "num_attention_heads": 64, "num_hidden_layers": 44, "max_position_embeddings": 2048, "rotary_pct": 0.25, "rotary_emb_base": 10000,
@@ -130,6 +138,11 @@ MODELS = {
         "architectures": ["RWForCausalLM"], "model_type": "RefinedWeb", "hidden_size": 8192, "n_head": 128, "n_head_kv": 8, "n_layer": 60,
         "alibi": False, "bias": False, "parallel_attn": True, "layer_norm_epsilon": 1e-5, "vocab_size": 65024},
         lambda: falcon(60, 8192, 128, 8, 65024), "BF16", 41_303_293_952),
+    "falcon-180b": ({
+        "architectures": ["FalconForCausalLM"], "model_type": "falcon", "hidden_size": 14848, "num_attention_heads": 232, "num_kv_heads": 8,
+        "num_hidden_layers": 80, "new_decoder_architecture": True, "alibi": False, "bias": False, "multi_query": True, "parallel_attn": True,
+        "layer_norm_epsilon": 1e-5, "vocab_size": 65024},
+        lambda: falcon(80, 14848, 232, 8, 65024), "BF16", 178_557_088_768),
     "llama-65b": ({
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 8192, "intermediate_size": 22016,
         "num_attention_heads": 64, "num_hidden_layers": 80, "rms_norm_eps": 1e-5, "max_position_embeddings": 2048, "vocab_size": 32000,

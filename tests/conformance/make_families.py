@@ -38,6 +38,7 @@ class Family:
     comes_back: bool = False                               # tensors as this layout has them, instead of as transformers has them
     logits: bool = True                                    # transformers runs what comes back
     positions: int = 24                                    # of the reference logits
+    gguf_keeps: bool = True                                # GGUF says all that the model computes; a warning says what it does not
     run: Callable[["Family", dict, dict], Any] | None = None  # cls None: transformers' model with these weights, of config and tensors
 
     @property
@@ -108,6 +109,12 @@ def old_llama_like(c: dict) -> None:
     makers.old_config(c, 4)
 
 
+def old_windows(c: dict) -> None:
+    """Before there were layer_types."""
+    old_llama_like(c)
+    c.pop("layer_types")
+
+
 def old_yi(c: dict) -> None:
     makers.old_config(c, 4)
     c.update(architectures=["YiForCausalLM"], model_type="Yi", auto_map={"AutoModelForCausalLM": "modeling_yi.YiForCausalLM"})
@@ -121,6 +128,41 @@ def old_phi(c: dict) -> None:
     rope = c.pop("rope_parameters")
     c.update(torch_dtype=c.pop("dtype"), rope_theta=rope["rope_theta"], partial_rotary_factor=rope["partial_rotary_factor"],
              rope_scaling=None, transformers_version="4.37.0")
+
+
+def first_phi(c: dict) -> None:
+    """Phi-2 with the repository's own code, before transformers had the model."""
+    rope = c["rope_parameters"]
+    made = {"_name_or_path": "microsoft/phi-2", "activation_function": "gelu_new", "architectures": ["PhiForCausalLM"], "attn_pdrop": 0.0,
+            "auto_map": {"AutoConfig": "configuration_phi.PhiConfig", "AutoModelForCausalLM": "modeling_phi.PhiForCausalLM"}, "embd_pdrop": 0.0,
+            "flash_attn": False, "flash_rotary": False, "fused_dense": False, "img_processor": None, "initializer_range": 0.02,
+            "layer_norm_epsilon": c["layer_norm_eps"], "model_type": "phi-msft", "n_embd": c["hidden_size"], "n_head": c["num_attention_heads"],
+            "n_head_kv": None, "n_inner": None, "n_layer": c["num_hidden_layers"], "n_positions": c["max_position_embeddings"], "resid_pdrop": 0.1,
+            "rotary_dim": int(rope["partial_rotary_factor"] * c["hidden_size"] / c["num_attention_heads"]), "tie_word_embeddings": False,
+            "torch_dtype": c["dtype"], "transformers_version": "4.35.2", "vocab_size": c["vocab_size"]}
+    c.clear()
+    c.update(made)
+
+
+def first_phi_names(state: dict, config: dict) -> dict:
+    import torch
+    names = {"model.embed_tokens": "transformer.embd.wte", "model.final_layernorm": "lm_head.ln", "model.layers": "transformer.h",
+             "input_layernorm": "ln", "self_attn.dense": "mixer.out_proj", "lm_head.weight": "lm_head.linear.weight", "lm_head.bias": "lm_head.linear.bias"}
+    out = {}
+    for n, t in state.items():
+        if "k_proj" in n or "v_proj" in n:
+            continue
+        if "q_proj" in n:
+            t, n = torch.cat([state[n.replace("q_proj", f"{k}_proj")] for k in "qkv"]), n.replace("self_attn.q_proj", "mixer.Wqkv")
+        for new, old in names.items():
+            n = n.replace(new, old) if n.startswith(new) or "." + new + "." in n else n
+        out[n] = t
+    return out
+
+
+def without_rope(c: dict) -> None:
+    for k in ("rope_parameters", "rope_scaling", "rope_theta"):
+        c.pop(k, None)
 
 
 def mxfp4_config(c: dict) -> None:
@@ -360,11 +402,28 @@ FAMILIES = [
     Family("phi2-now", "Phi-2 as transformers 5 saves it", "Phi", PHI, dtype="float16"),
     Family("phi-2-like", "the spelling of transformers 4", "Phi", dict(PHI, hidden_size=320, intermediate_size=1280, rope_parameters={
         "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.4}), dtype="float16", spelling=old_phi, layout="st-sharded"),
+    Family("phi-2-first", "Phi-2 with the repository's own code: one matrix of queries, keys and values", "Phi", dict(PHI, rope_parameters={
+        "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}), dtype="float16", spelling=first_phi, state=first_phi_names,
+        layout="st-sharded", peer=False),
     Family("yi-34b-like", "Yi's first layout: names of its own for the norms", "Llama", dict(
         QWEN, rms_norm_eps=1e-5, rope_parameters={"rope_type": "default", "rope_theta": 5000000.0}), vocab="spm", vocab_size=449, dtype="bfloat16",
         layout="bin-sharded", spelling=old_yi, state=yi_names, peer=False),
     Family("gpt-oss-bf16", "experts in bfloat16, transposed", "GptOss", OSS, dtype="bfloat16"),
     Family("gpt-oss-wide", "sizes that blocks of 256 divide", "GptOss", dict(OSS, hidden_size=256, intermediate_size=512), dtype="bfloat16"),
+    Family("gpt-oss-silent", "config.json says nothing about RoPE", "GptOss", {k: v for k, v in OSS.items() if k != "rope_parameters"}, dtype="bfloat16",
+           spelling=without_rope, peer=False, positions=200),
+    Family("gpt-oss-yarn-cut", "YaRN without truncate, which is then true", "GptOss", dict(OSS, rope_parameters={
+        k: v for k, v in OSS["rope_parameters"].items() if k != "truncate"}), dtype="bfloat16", peer=False, positions=64, gguf_keeps=False),
+    Family("gpt-oss-swiglu", "numbers of its own for the activation", "GptOss", dict(OSS, swiglu_limit=0.5, swiglu_alpha=1.25), dtype="bfloat16", peer=False),
+    Family("qwen2-window", "windows in the upper layers", "Qwen2", dict(QWEN, use_sliding_window=True, sliding_window=7, max_window_layers=1),
+           vocab="qwen2", vocab_size=401, spelling=old_windows, peer=False, positions=40, gguf_keeps=False),
+    Family("qwen3-window", "windows in the layers that are named", "Qwen3", dict(QWEN, head_dim=32, use_sliding_window=True, sliding_window=6, layer_types=[
+        "sliding_attention", "full_attention", "sliding_attention"]), vocab="qwen2", vocab_size=401, peer=False, positions=40, gguf_keeps=False),
+    Family("qwen2-moe-window", "windows in every other layer up to one", "Qwen2Moe", dict(
+        MOE, num_hidden_layers=4, shared_expert_intermediate_size=160, use_sliding_window=True, sliding_window=5, max_window_layers=2), vocab="qwen2",
+        vocab_size=401, dtype="bfloat16", spelling=old_windows, peer=False, positions=40, gguf_keeps=False),
+    Family("qwen3-moe-window", "windows in all layers", "Qwen3Moe", dict(MOE, head_dim=64, use_sliding_window=True, sliding_window=6), vocab="qwen2",
+           vocab_size=401, dtype="bfloat16", peer=False, positions=40, gguf_keeps=False),
     Family("gpt-oss-mxfp4", "experts in MXFP4, as published", "GptOss", OSS, dtype="bfloat16", spelling=mxfp4_config, state=mxfp4_experts,
            logits=False, quantise=False, comes_back=True),
 ]

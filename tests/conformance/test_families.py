@@ -93,7 +93,20 @@ def test_to_gguf_and_back_keeps_every_tensor(smelt, made, tmp_path, name):
     assert_same_tensors(checkpoint_tensors(tmp_path / "back"), as_float32(expected) if callable(spec.dtype) else expected)
 
 
-@pytest.mark.parametrize("name", [f.name for f in families.FAMILIES if f.logits])
+@pytest.mark.parametrize("name", [f.name for f in families.FAMILIES if not f.gguf_keeps])
+def test_what_gguf_cannot_say_is_said(smelt, made, tmp_path, name):
+    assert "GGUF has no key" in smelt("convert", made.checkpoint(name), tmp_path / "there.gguf", check=True).stderr
+
+
+def test_a_key_that_only_smelt_reads_is_named(smelt, made, tmp_path):
+    said = smelt("convert", made.checkpoint("gpt-oss-swiglu"), tmp_path / "there.gguf", check=True).stderr
+    assert "gpt-oss.swiglu_limit" in said and "gpt-oss.swiglu_alpha" in said
+    assert read_gguf(tmp_path / "there.gguf").kv["gpt-oss.swiglu_limit"]
+    said = smelt("convert", made.checkpoint("gpt-oss-bf16"), tmp_path / "usual.gguf", check=True).stderr
+    assert "swiglu" not in said and not any("swiglu" in k for k in read_gguf(tmp_path / "usual.gguf").kv)
+
+
+@pytest.mark.parametrize("name", [f.name for f in families.FAMILIES if f.logits and f.gguf_keeps])
 def test_transformers_computes_the_same_logits_of_what_comes_back(smelt, made, tmp_path, name):
     import torch
     import transformers

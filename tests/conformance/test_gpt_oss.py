@@ -93,6 +93,22 @@ def test_original_layout_becomes_the_published_one(smelt, published, original, t
     assert_same_tensors(checkpoint_tensors(tmp_path / "back"), checkpoint_tensors(published))
 
 
+def test_original_layout_is_tokenized_with_the_repositorys_tokenizer(smelt, published, original):
+    for what in (["tokenize", "Hello, world 123"], ["detokenize", "5 6 7"]):
+        ours, theirs = (smelt(what[0], d, what[1], check=True).stdout for d in (original, original.parent))
+        assert ours == theirs and ours.strip()
+
+
+def test_numbers_of_the_activation_go_along(smelt, published, tmp_path):
+    original = make_original(published, tmp_path / "repository")
+    makers.edit_json(original / "config.json", lambda c: c.update(swiglu_limit=5.0))
+    smelt("convert", original, tmp_path / "straight", "--quiet", check=True)
+    smelt("convert", original, tmp_path / "there.gguf", "--quiet", check=True)
+    smelt("convert", tmp_path / "there.gguf", tmp_path / "back", "--quiet", check=True)
+    for d in ("straight", "back"):
+        assert json.loads((tmp_path / d / "config.json").read_text())["swiglu_limit"] == 5.0
+
+
 def test_original_layout_without_a_tokenizer_says_so(smelt, published, tmp_path):
     original = make_original(published, tmp_path / "repository")
     done = smelt("convert", original, tmp_path / "there.gguf", check=True)

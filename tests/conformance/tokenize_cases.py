@@ -28,6 +28,7 @@ def families():
         "gpt2": (None, [P.ByteLevel(False)]),
         "gpt2-prefix": (None, [P.ByteLevel(True)]),
         "neox": (N.NFC(), [P.ByteLevel(False)]),
+        "phi2": (None, [P.ByteLevel(False)]),
         "llama3": (None, [split(LLAMA3), bare]),
         "qwen2": (N.NFC(), [split(QWEN), bare]),
         "gpt-oss": (None, [split(O200K), bare]),
@@ -41,6 +42,24 @@ def families():
         "metaspace": (None, [P.Metaspace()]),
         "metaspace-first": (None, [P.Metaspace("▁", "first", False)]),
     }
+
+
+# Whose tokenizers the models of the mission have: all of them meet a hundred thousand strings.
+PUBLISHED = ["gpt2", "neox", "phi2", "falcon", "llama3", "qwen2", "gpt-oss"]
+
+
+def published_tokens(name):
+    """Tokens that the published vocabularies add to their model's: texts and whether they are special; they are normalised."""
+    spaces = [" " * n for n in range(31, 1, -1)]
+    return {
+        "gpt2": ([f"<|extratoken_{i}|>" for i in range(1, 144)], ["<|endoftext|>"]),
+        "neox": (spaces[7:], ["<|endoftext|>", "<|padding|>"]),
+        "phi2": (spaces + ["\t" * n for n in range(9, 1, -1)], ["<|endoftext|>"]),
+        "falcon": ([], [">>TITLE<<", ">>ABSTRACT<<", ">>INTRODUCTION<<", ">>SUMMARY<<", ">>COMMENT<<", ">>ANSWER<<", ">>QUESTION<<", "<|endoftext|>"]),
+        "qwen2": (["<tool_call>", "</tool_call>", "<think>", "</think>"], ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|fim_prefix|>"]),
+        "llama3": ([], ["<|begin_of_text|>", "<|eot_id|>", "<|start_header_id|>"]),
+        "gpt-oss": ([], ["<|startoftext|>", "<|endoftext|>", "<|return|>", "<|channel|>", "<|start|>", "<|end|>", "<|message|>", "<|call|>"]),
+    }.get(name, ([], []))
 
 
 def train(name, texts, path: Path):
@@ -57,9 +76,14 @@ def train(name, texts, path: Path):
                                                      special_tokens=[] if level else ["<unk>"]))
     t.add_tokens([AddedToken("<plain>"), AddedToken("word", single_word=True, normalized=False), AddedToken("Café", normalized=True),
                   AddedToken(" sp ", rstrip=True, normalized=True)])
+    usual, special = published_tokens(name)
+    t.add_tokens([AddedToken(s, normalized=True) for s in usual])
+    t.add_special_tokens([AddedToken(s, normalized=name == "gpt2") for s in special])
     t.add_special_tokens([AddedToken("<|start|>"), AddedToken("<|x|>", lstrip=True, rstrip=True), AddedToken("<|s")])
     ids = [(s, t.token_to_id(s)) for s in ("<|start|>", "<|x|>")]
-    t.post_processor = processors.TemplateProcessing(single="<|start|> $A <|x|>", special_tokens=ids)
+    template = processors.TemplateProcessing(single="<|start|> $A <|x|>", special_tokens=ids)
+    level = processors.ByteLevel(trim_offsets=False)
+    t.post_processor = {"gpt2": level, "qwen2": level, "llama3": processors.Sequence([level, template])}.get(name, template)
     t.save(str(path))
     if name == "llama3":
         said = json.loads(path.read_text())
@@ -68,7 +92,7 @@ def train(name, texts, path: Path):
     return Tokenizer.from_file(str(path))
 
 
-ADDED = ["<|start|>", "<|x|>", " <|x|> ", "<plain>", "word", " word ", "Café", "Cafe\u0301", " sp ", "<|s", "▁", "<s>", "</s>", "<unk>", "<0x41>"]
+ADDED = ["   ", "      ", "\t\t\t", "\n\n", "<|endoftext|>", ">>TITLE<<", "<think>", "<|extratoken_9|>", "<|im_end|>", "<|start|>", "<|x|>", " <|x|> ", "<plain>", "word", " word ", "Café", "Cafe\u0301", " sp ", "<|s", "▁", "<s>", "</s>", "<unk>", "<0x41>"]
 
 CORPUS = [
     "", " ", "   ", "\t\t x\n\n\n  y\r\n", "Hello, world! It's 2024; I'LL we'Re don'T.", "안녕하세요 세계, 한국어 문장입니다.", "今天天气很好，我们去公园吧。",
@@ -126,3 +150,12 @@ def smelt_encode(cli, source, texts, flags=0):
         at += 4 + n
     assert len(out) == len(texts)
     return out
+
+
+def write_slow(folder: Path, tokenizer_json: Path):
+    """vocab.json and merges.txt of a byte-level tokenizer.json, as the tokenizers before it had them."""
+    said = json.loads(tokenizer_json.read_text())
+    folder.mkdir()
+    (folder / "vocab.json").write_text(json.dumps(said["model"]["vocab"], ensure_ascii=False))
+    merges = (m if isinstance(m, str) else " ".join(m) for m in said["model"]["merges"])
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(m + "\n" for m in merges))

@@ -193,7 +193,125 @@ def llama_json_added(d: Path):
     return {"vocab_size": 1024, "pad_token_id": n + 2}
 
 
-CASES = {f.__name__: f for f in (bpe, bpe_no_config, bpe_objects, bpe_eos_template, bpe_templates, bpe_jinja, bpe_chat_json,
+# Directories as the published models of the families have them, with fewer tokens.
+
+LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+
+
+def published(d: Path, tokens, config: dict, specials: dict | None = None, first=(), listed=False, **parts):
+    """tokenizer.json with `parts` in it; first: tokens that stand before all others in the vocabulary; tokens: added behind them, as (text,
+    special, normalised); listed: added_tokens.json has them too."""
+    t = bpe_json()
+    vocab = {k: i for i, k in enumerate(first)} | {k: i + len(first) for k, i in t["model"]["vocab"].items()}
+    t["model"] |= {"vocab": vocab, "merges": [" ".join(m) for m in t["model"]["merges"]], "unk_token": None, "dropout": None,
+                   "continuing_subword_prefix": None, "end_of_word_suffix": None, "fuse_unk": False}
+    t["model"].pop("ignore_merges", None)
+    t |= {"normalizer": None, "pre_tokenizer": LEVEL, "post_processor": LEVEL, "decoder": LEVEL, "truncation": None, "padding": None}
+    t["model"] |= parts.pop("model", {})
+    t |= parts
+    behind = {text: len(vocab) + i for i, (text, _, _) in enumerate(tokens)}
+    t["added_tokens"] = [added(k, vocab[k]) for k in first] + [added(k, behind[k], s, normalized=n) for k, s, n in tokens]
+    write(d / "tokenizer.json", t)
+    write(d / "tokenizer_config.json", config)
+    if specials:
+        write(d / "special_tokens_map.json", specials)
+    if listed:
+        write(d / "added_tokens.json", behind)
+    return len(vocab) + len(tokens)
+
+
+def runs(longest, letter=" "):
+    return [(letter * n, False, True) for n in range(longest, 1, -1)]
+
+
+END = {k: "<|endoftext|>" for k in ("bos_token", "eos_token", "unk_token")}
+
+
+def pythia(d: Path):
+    published(d, runs(24), END | {"add_prefix_space": False, "name_or_path": "EleutherAI/gpt-neox-20b", "tokenizer_class": "GPTNeoXTokenizer"}, END,
+              first=("<|endoftext|>", "<|padding|>"), normalizer={"type": "NFC"})
+    return {"vocab_size": 1664, "bos_token_id": 0, "eos_token_id": 0}
+
+
+def mpt(d: Path):
+    published(d, runs(24), END | {"add_prefix_space": False, "clean_up_tokenization_spaces": True, "model_max_length": 2048, "tokenizer_class": "GPTNeoXTokenizer"},
+              END, first=("<|endoftext|>", "<|padding|>"), normalizer={"type": "NFC"})
+    return {"vocab_size": 1536}
+
+
+def gptj(d: Path):
+    objects = {k: added(v, 0, normalized=True) | {"__type": "AddedToken"} for k, v in END.items()}
+    for o in objects.values():
+        o.pop("id"), o.pop("special")
+    n = published(d, [("<|endoftext|>", True, True)] + [(f"<|extratoken_{i}|>", False, True) for i in range(1, 144)],
+                  objects | {"errors": "replace", "add_prefix_space": False, "model_max_length": 2048, "special_tokens_map_file": None,
+                             "name_or_path": "gpt2", "from_slow": True, "tokenizer_class": "GPT2Tokenizer"}, objects, listed=True,
+                  model={"continuing_subword_prefix": "", "end_of_word_suffix": ""})
+    return {"vocab_size": n, "bos_token_id": n - 144, "eos_token_id": n - 144, "tokenizer_class": "GPT2Tokenizer"}
+
+
+def falcon(d: Path):
+    names = [f">>{n}<<" for n in ("TITLE", "ABSTRACT", "INTRODUCTION", "SUMMARY", "COMMENT", "ANSWER", "QUESTION", "DOMAIN", "PREFIX", "SUFFIX", "MIDDLE")]
+    steps = [{"type": "Punctuation", "behavior": "Contiguous"}, LEVEL, {"type": "Digits", "individual_digits": False},
+             {"type": "Split", "pattern": {"Regex": "[0-9][0-9][0-9]"}, "behavior": "Isolated", "invert": False}]
+    published(d, [], {"add_prefix_space": False, "eos_token": "<|endoftext|>", "model_input_names": ["input_ids", "attention_mask"], "model_max_length": 2048,
+                      "name_or_path": "tiiuae/falcon_tokenizer", "special_tokens_map_file": None, "tokenizer_class": "PreTrainedTokenizerFast"},
+              {"additional_special_tokens": names, "eos_token": "<|endoftext|>"}, first=(*names, "<|endoftext|>"),
+              pre_tokenizer={"type": "Sequence", "pretokenizers": steps}, post_processor=None)
+    return {"vocab_size": 1600, "bos_token_id": 11, "eos_token_id": 11}
+
+
+def phi2(d: Path):
+    tokens = [("<|endoftext|>", True, False)] + runs(31) + runs(9, "\t")
+    n = published(d, tokens, END | {
+        "add_prefix_space": False, "added_tokens_decoder": {str(1500 + i): plain(t, s) | {"normalized": m} for i, (t, s, m) in enumerate(tokens)},
+        "clean_up_tokenization_spaces": True, "model_max_length": 2048, "return_token_type_ids": False, "tokenizer_class": "CodeGenTokenizer"}, END, listed=True)
+    return {"vocab_size": n + 900, "bos_token_id": 1500, "eos_token_id": 1500}
+
+
+QWEN = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+
+
+def qwen3(d: Path):
+    tokens = [(f"<|{n}|>", True, False) for n in ("endoftext", "im_start", "im_end", "object_ref_start", "vision_pad")]
+    tokens += [(t, False, False) for t in ("<tool_call>", "</tool_call>", "<|fim_prefix|>", "<think>", "</think>")]
+    level = LEVEL | {"trim_offsets": False, "use_regex": False}
+    published(d, tokens, {
+        "add_bos_token": False, "add_prefix_space": False, "added_tokens_decoder": {str(1500 + i): plain(t, s) | {"normalized": False} for i, (t, s, _) in enumerate(tokens)},
+        "additional_special_tokens": [t for t, s, _ in tokens[1:] if s], "bos_token": None, "chat_template": TEMPLATE, "clean_up_tokenization_spaces": False,
+        "eos_token": "<|im_end|>", "errors": "replace", "model_max_length": 131072, "pad_token": "<|endoftext|>", "split_special_tokens": False,
+        "tokenizer_class": "Qwen2Tokenizer", "unk_token": None}, normalizer={"type": "NFC"}, post_processor=level, decoder=level,
+        pre_tokenizer={"type": "Sequence", "pretokenizers": [
+            {"type": "Split", "pattern": {"Regex": QWEN}, "behavior": "Isolated", "invert": False}, level]},
+        model={"continuing_subword_prefix": "", "end_of_word_suffix": "", "byte_fallback": False, "ignore_merges": False})
+    return {"vocab_size": 1536, "bos_token_id": 1500, "eos_token_id": 1502}
+
+
+def yi(d: Path):
+    spm(d)
+    tokens = {0: "<unk>", 1: "<|startoftext|>", 2: "<|endoftext|>"}
+    write(d / "tokenizer_config.json", {
+        "add_bos_token": False, "add_eos_token": False, "added_tokens_decoder": {str(i): plain(t) | {"normalized": True} for i, t in tokens.items()},
+        "bos_token": "<|startoftext|>", "clean_up_tokenization_spaces": False, "eos_token": "<|endoftext|>", "model_max_length": 4096, "pad_token": "<unk>",
+        "sp_model_kwargs": {}, "tokenizer_class": "LlamaTokenizer", "unk_token": "<unk>"})
+    write(d / "special_tokens_map.json", {"bos_token": plain("<|startoftext|>"), "eos_token": plain("<|endoftext|>"), "unk_token": plain("<unk>")})
+    return {"vocab_size": 1024, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+
+
+def open_llama(d: Path):
+    spm(d)
+    tokens = {k: plain(v) | {"__type": "AddedToken", "normalized": True} for k, v in (("bos_token", "<s>"), ("eos_token", "</s>"), ("unk_token", "<unk>"))}
+    write(d / "tokenizer_config.json", tokens | {
+        "add_bos_token": True, "add_eos_token": False, "clean_up_tokenization_spaces": False, "model_max_length": 2048, "pad_token": None,
+        "sp_model_kwargs": {}, "tokenizer_class": "LlamaTokenizer"})
+    write(d / "special_tokens_map.json", {"bos_token": {"content": "<s>", "lstrip": False, "normalized": True, "rstrip": False, "single_word": False}})
+    return {"vocab_size": 1000, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+
+
+# What llama.cpp's converter calls the pre-tokenizers of the published ones; here it is recognised.
+PUBLISHED = {"pythia": "olmo", "mpt": "olmo", "gptj": "gpt-2", "falcon": "falcon", "phi2": "phi-2", "qwen3": "qwen2", "yi": None, "open_llama": None}
+
+CASES = {f.__name__: f for f in (pythia, mpt, gptj, falcon, phi2, qwen3, yi, open_llama, bpe, bpe_no_config, bpe_objects, bpe_eos_template, bpe_templates, bpe_jinja, bpe_chat_json,
                                  bpe_named_special, bpe_slow, granite, spm, spm_added, spm_llama, spm_cut, code_llama, llama_json,
                                  llama_json_added)}
 

@@ -148,8 +148,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (smelt_json_parse((const char *)data, size, "the file", &config, &err) != SMELT_OK) return 0;
     model_init(&m);
     m.config = config;
-    const char *cls = json_string_value(json_array_get(json_object_get(config, "architectures"), 0));
-    const smelt_arch *arch = cls ? arch_by_class(cls) : arch_by_marks(config);
+    const smelt_arch *arch = arch_of_config(config);
     if (arch) make_tensors(&m, arch);
     const bool object = json_is_object(config); /* which the model may change for another */
     const smelt_status st = object ? arch_from_hf(&ctx, &m, &err) : SMELT_E_CORRUPT;

@@ -523,6 +523,111 @@ static void original_refused(const char *extra, const char *tensors, const char 
     model_free(&m);
 }
 
+/* What readers of GGUF take for granted is a key only where it is something else. */
+static void gpt_oss_keeps_the_numbers_of_its_activation(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *extra;
+        double limit, alpha; /* 0: there is no key */
+    } cases[] = {
+        {"", 0, 0},
+        {"\"swiglu_limit\": 7, \"swiglu_alpha\": 1.702", 0, 0},
+        {"\"swiglu_limit\": 5.5", 5.5, 0},
+        {"\"swiglu_alpha\": 1.5", 0, 1.5},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        smelt_model m, g;
+        json_t *made;
+        double v = 0;
+        mapped(&m, GPTOSS, cases[i].extra, "");
+        as_gguf(&g, &m);
+        assert_true(meta_get_f64(&g.meta, "gpt-oss.swiglu_limit", &v) == (cases[i].limit != 0));
+        if (cases[i].limit != 0) assert_true(v == cases[i].limit);
+        assert_true(meta_get_f64(&g.meta, "gpt-oss.swiglu_alpha", &v) == (cases[i].alpha != 0));
+        if (cases[i].alpha != 0) assert_true(v == cases[i].alpha);
+        assert_int_equal(arch_from_gguf(&ctx, &g, NULL), SMELT_OK);
+        assert_true(g.hp.set[SMELT_HP_SWIGLU_LIMIT] == (cases[i].limit != 0));
+        assert_int_equal(arch_config(&g, "float32", &made, NULL), SMELT_OK);
+        assert_true(json_number_value(json_object_get(made, "swiglu_limit")) == (cases[i].limit != 0 ? cases[i].limit : 7));
+        assert_true(json_number_value(json_object_get(made, "swiglu_alpha")) == cases[i].alpha);
+        json_decref(made);
+        model_free(&g);
+        model_free(&m);
+    }
+}
+
+/* The first layout of Phi-2: 4 heads of 2. */
+#define PHI_MSFT \
+    "transformer.embd.wte.weight 5 8;lm_head.ln.weight 8;lm_head.ln.bias 8;lm_head.linear.weight 5 8;lm_head.linear.bias 5;" \
+    "transformer.h.%d.ln.weight 8;transformer.h.%d.ln.bias 8;transformer.h.%d.mixer.Wqkv.weight 24 8;" \
+    "transformer.h.%d.mixer.Wqkv.bias 24;transformer.h.%d.mixer.out_proj.weight 8 8;transformer.h.%d.mixer.out_proj.bias 8;" \
+    "transformer.h.%d.mlp.fc1.weight 32 8;transformer.h.%d.mlp.fc1.bias 32;transformer.h.%d.mlp.fc2.weight 8 32;" \
+    "transformer.h.%d.mlp.fc2.bias 8"
+
+static void the_first_layout_of_phi_becomes_phi2(void **state)
+{
+    (void)state;
+    smelt_model m;
+    smelt_err err = {0};
+    make(&m, PHI2, "", "");
+    m.n_tensors = 0;
+    assert_int_equal(model_reindex(&m, NULL), SMELT_OK);
+    add_all(&m, PHI_MSFT);
+    json_decref(m.config);
+    m.config = json_pack("{s:[s], s:s, s:i, s:i, s:i, s:i, s:n, s:n, s:i, s:i, s:f}", "architectures", "PhiForCausalLM",
+                         "model_type", "phi-msft", "n_embd", 8, "n_head", 4, "n_layer", 2, "n_positions", 6, "n_inner", "n_head_kv",
+                         "rotary_dim", 1, "vocab_size", 5, "layer_norm_epsilon", 1e-5);
+    if (arch_from_hf(&ctx, &m, &err) != SMELT_OK) fail_msg("%s", err.text);
+    assert_string_equal(m.arch->model_type, "phi");
+    assert_true(json_real_value(json_object_get(m.config, "partial_rotary_factor")) == 0.5);
+    has_rows(&m, "blk.1.attn_k.weight", "transformer.h.1.mixer.Wqkv.weight", 8, "8-15");
+    has_rows(&m, "blk.0.attn_v.bias", "transformer.h.0.mixer.Wqkv.bias", 1, "16-23");
+    has_rows(&m, "output_norm.bias", "lm_head.ln.bias", 1, "0-7");
+    has_rows(&m, "output.weight", "lm_head.linear.weight", 8, "0-4");
+    model_free(&m);
+}
+
+/* As checkpoints of the decoder alone have them, and older ones. */
+static void every_family_reads_without_its_prefix(void **state)
+{
+    (void)state;
+    for (int id = 0; id < FAMILIES; id++) {
+        smelt_model m, bare;
+        smelt_err err = {0};
+        mapped(&m, id, "", "");
+        make(&bare, id, "", "");
+        const size_t n = strlen(m.arch->prefix);
+        size_t cut = 0;
+        for (size_t i = 0; i < bare.n_tensors; i++)
+            if (strncmp(bare.tensors[i].name, m.arch->prefix, n) == 0) bare.tensors[i].name += n, cut++;
+        assert_true(cut > 0);
+        assert_int_equal(model_reindex(&bare, NULL), SMELT_OK);
+        if (arch_from_hf(&ctx, &bare, &err) != SMELT_OK) fail_msg("%s: %s", families[id].cls, err.text);
+        assert_int_equal(bare.n_tensors, m.n_tensors);
+        for (size_t i = 0; i < m.n_tensors; i++)
+            assert_true(same_bytes(m.tensors[i].view, model_find(&bare, m.tensors[i].name)->view));
+        model_free(&bare);
+        model_free(&m);
+    }
+}
+
+/* Their type says it, as it does to transformers. */
+static void configurations_without_a_class_have_a_family(void **state)
+{
+    (void)state;
+    for (int id = 0; id < FAMILIES; id++) {
+        smelt_model m, typed;
+        char extra[80];
+        mapped(&m, id, "", "");
+        snprintf(extra, sizeof extra, "\"architectures\": null, \"model_type\": \"%s\"", m.arch->model_type);
+        mapped(&typed, id, extra, "");
+        assert_true(typed.arch == m.arch);
+        model_free(&typed);
+        model_free(&m);
+    }
+}
+
 #define YI \
     "-model.layers.%d.input_layernorm.weight;-model.layers.%d.post_attention_layernorm.weight;model.layers.%d.ln1.weight 8;" \
     "model.layers.%d.ln2.weight 8;-model.layers.%d.self_attn.q_proj.bias;-model.layers.%d.self_attn.k_proj.bias;" \
@@ -580,7 +685,6 @@ static void the_original_layout_of_gpt_oss_becomes_the_published_one(void **stat
     original_refused("", "model.layers.0.self_attn.sinks 4", "unexpected: model.layers.0.self_attn.sinks");
     original_refused("", "-block.0.attn.qkv.weight;block.0.attn.qkv.weight 15 32", "block.0.attn.qkv.weight is [15, 32]");
     original_refused("", "block.2.attn.sinks 4", "unexpected: block.2.attn.sinks");
-    original_refused("\"swiglu_limit\": 5", "", "'swiglu_limit' is 5");
     original_refused("\"rope_scaling_factor\": 1e9", "", "32 bits");
     original_refused("\"num_experts\": 3", "", "the configuration says [3, 64, 1, 16]");
     /* A member that tells the layout is not there. */
@@ -753,6 +857,14 @@ static void absent_members_mean_what_the_configuration_class_says(void **state)
         {GPTOSS, "", "", H(WINDOW), 128},
         {GPTOSS, "", "", H(RMS_EPS), 1e-5},
         {GPTOSS, "", "", H(ROPE_BASE), 150000},
+        /* Its class takes YaRN for granted, and a YaRN in the file to be one of whole dimensions. */
+        {GPTOSS, "", "", H(ROPE_FACTOR), 32},
+        {GPTOSS, "\"rope_scaling\": null, \"rope_theta\": 5000", "", H(ROPE_ORIG_CTX), 4096},
+        {GPTOSS, "\"rope_scaling\": null", "", H(YARN_TRUNCATE), 0},
+        {GPTOSS, "\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4}", "", H(ROPE_FACTOR), 4},
+        {GPTOSS, "\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4}", "", H(YARN_TRUNCATE), 1},
+        {GPTOSS, "\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4, \"truncate\": false}", "", H(YARN_TRUNCATE), 0},
+        {GPTOSS, "\"rope_parameters\": {\"rope_theta\": 5000}", "", H(ROPE_BASE), 5000},
     };
     expect_all(all, sizeof all / sizeof *all);
     /* The sizes of the large models are no use on the tiny one, but the message says what they were taken for. */
@@ -1028,6 +1140,10 @@ int main(void)
         cmocka_unit_test(experts_are_stacked_from_either_layout),
         cmocka_unit_test(gpt_oss_has_its_pairs_in_turn_in_both_layouts),
         cmocka_unit_test(the_first_layout_of_yi_becomes_llama),
+        cmocka_unit_test(the_first_layout_of_phi_becomes_phi2),
+        cmocka_unit_test(gpt_oss_keeps_the_numbers_of_its_activation),
+        cmocka_unit_test(every_family_reads_without_its_prefix),
+        cmocka_unit_test(configurations_without_a_class_have_a_family),
         cmocka_unit_test(the_original_layout_of_gpt_oss_becomes_the_published_one),
         cmocka_unit_test(what_configurations_say_and_what_follows),
         cmocka_unit_test(the_rotary_share_of_a_gguf_gives_its_dimensions_again),
