@@ -88,6 +88,7 @@ struct smelt_tok {
     smelt_arena arena;
     smelt_tok_desc d;
     bool bytes;           /* pieces are raw bytes, and the tokens are spelled in the byte-level alphabet */
+    bool letters;         /* pieces are text in that alphabet, which steps behind it have cut */
     smelt_strmap ids;     /* text of the model's tokens (raw bytes with `bytes`) to id */
     smelt_str *raw;       /* [n] the key in `ids`; p is NULL if there is none */
     int32_t byte_id[256]; /* with `bytes`: token of one byte; else of <0xNN>; -1 */

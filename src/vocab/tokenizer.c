@@ -186,6 +186,8 @@ static smelt_status build(smelt_tok *t, smelt_err *err)
     SMELT_TRY(check_steps(&d->decoder, SMELT_TOK_DEC_BYTES, SMELT_TOK_OPS, "decoder", err));
     const smelt_tok_steps *pre = &d->pretokenizer;
     t->bytes = pre->n && pre->step[pre->n - 1].op == SMELT_TOK_BYTES && d->model != SMELT_TOK_UNIGRAM;
+    for (size_t i = 0; !t->bytes && d->model != SMELT_TOK_UNIGRAM && i < pre->n; i++)
+        t->letters = t->letters || pre->step[i].op == SMELT_TOK_BYTES;
     SMELT_TRY(tok_stages_compile(&t->arena, &d->normalizer, &t->norm, err));
     SMELT_TRY(tok_stages_compile(&t->arena, pre, &t->pre, err));
     if (d->unk >= (int64_t)d->n) return smelt_fail(err, SMELT_E_CORRUPT, "the unknown token has id %" PRId64, d->unk);
@@ -320,13 +322,14 @@ static bool word_before(const char *text, size_t at)
     return at && uni_word(utf8_next(text + utf8_before(text, at), &len));
 }
 
-/* Finds added tokens in s->cur, the leftmost and of these the longest; what lies between goes to `between`. */
+/* Finds added tokens in s->cur, the leftmost and of these the longest; what lies between goes to `between`. A token in the white space
+ * that another one strips counts too, and the text goes on behind it, as the `tokenizers` package has it. */
 static smelt_status cut_added(const smelt_tok *t, smelt_tok_state *s, const tok_added_set *set, unsigned flags, stretch_fn *between,
                               smelt_buf *ids, smelt_err *err)
 {
     if (!set->any) return between(t, s, flags, ids, err);
     const char *text = s->cur;
-    size_t n = s->n, done = 0, len;
+    size_t n = s->n, done = 0, blank = 0, len; /* blank: behind the white space that stripping has seen */
     bool starts = s->at_start, behind = s->behind_added;
     for (size_t i = 0; i < n;) {
         if (set->keys.first[(uint8_t)text[i]] == set->keys.first[(uint8_t)text[i] + 1]) {
@@ -348,9 +351,10 @@ static smelt_status cut_added(const smelt_tok *t, smelt_tok_state *s, const tok_
             if (!uni_space(utf8_next(text + at, &len))) break;
             start = at;
         }
-        if (a->rstrip && end < done) end = done; /* that far it is white space, as the token before has seen */
+        if (a->rstrip && end < blank) end = blank;
         while (a->rstrip && end < n && uni_space(utf8_next(text + end, &len)))
             end += len;
+        if (a->rstrip) blank = end;
         if (start > done) {
             s->cur = text + done;
             s->n = start - done;
@@ -359,7 +363,7 @@ static smelt_status cut_added(const smelt_tok *t, smelt_tok_state *s, const tok_
             SMELT_TRY(between(t, s, flags, ids, err));
         }
         buf_put(ids, &a->id, sizeof a->id);
-        done = end > done ? end : done;
+        done = end;
         behind = true;
     }
     if (done < n) {
@@ -426,6 +430,19 @@ static size_t valid_length(const char *p, size_t n)
     return at;
 }
 
+/* A run of bytes that are no UTF-8, as one piece of a byte-level model. */
+static smelt_status encode_bytes(const smelt_tok *t, smelt_tok_state *s, const char *p, size_t n, smelt_buf *ids, smelt_err *err)
+{
+    s->last_unk = false;
+    if (t->bytes) return bpe_encode(t, s, p, n, ids, err);
+    s->clean.size = 0;
+    for (size_t i = 0; i < n; i++)
+        tok_put_byte(&s->clean, (uint8_t)p[i]);
+    if (s->clean.failed) return smelt_oom(err);
+    if (s->clean.size > INT32_MAX) return smelt_fail(err, SMELT_E_LIMIT, "the text grows beyond 2 GiB");
+    return bpe_encode(t, s, (const char *)s->clean.data, s->clean.size, ids, err);
+}
+
 static smelt_status encode_text(const smelt_tok *t, smelt_tok_state *s, const char *p, size_t n, unsigned flags, smelt_buf *ids,
                                 smelt_err *err)
 {
@@ -434,7 +451,7 @@ static smelt_status encode_text(const smelt_tok *t, smelt_tok_state *s, const ch
     /* SentencePiece's normaliser reads any bytes. */
     if (!t->bytes && !t->raw_added.any && t->norm.n && t->norm.stage[0].step.op == SMELT_TOK_SENTENCE)
         return encode_valid(t, s, p, n, true, flags, ids, err);
-    if (!t->bytes) {
+    if (!t->bytes && !t->letters) {
         s->clean.size = 0;
         for (size_t i = 0; i < n;) {
             size_t len = valid_length(p + i, n - i);
@@ -455,8 +472,7 @@ static smelt_status encode_text(const smelt_tok *t, smelt_tok_state *s, const ch
         size_t bad = i;
         while (i < n && !utf8_char(p + i, n - i))
             i++;
-        s->last_unk = false;
-        if (i > bad) SMELT_TRY(bpe_encode(t, s, p + bad, i - bad, ids, err));
+        if (i > bad) SMELT_TRY(encode_bytes(t, s, p + bad, i - bad, ids, err));
         good = valid_length(p + i, n - i);
     }
     return SMELT_OK;

@@ -96,7 +96,8 @@ def test_text_comes_back_where_the_family_promises_it(cli, tmp_path, training, f
         path = tmp_path / f"{family}.json"
         cases.train(family, training, path)
         said = json.loads(path.read_text())
-        said["added_tokens"] = [a | {"lstrip": False, "rstrip": False} for a in said["added_tokens"]]
+        # Stripping loses spaces, and a byte-level decoder takes an added token's letters for bytes.
+        said["added_tokens"] = [a | {"lstrip": False, "rstrip": False} for a in said["added_tokens"] if a["content"].isascii()]
         path.write_text(json.dumps(said))
         texts = [t.encode() for t in cases.CORPUS + strings[:20_000] + files[::8]] + raw
         nfc = said["normalizer"] is not None
