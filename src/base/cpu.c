@@ -26,13 +26,21 @@ smelt_cpu smelt_cpu_detect(void)
     if (!(c & bit_AVX512VNNI)) return SMELT_CPU_AVX512;
     return __get_cpuid_count(7, 1, &a, &b, &c, &d) && a & bit_AVX512BF16 ? SMELT_CPU_BF16 : SMELT_CPU_VNNI;
 }
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+
+smelt_cpu smelt_cpu_detect(void)
+{
+    const unsigned long dotprod = 1UL << 20; /* HWCAP_ASIMDDP of <asm/hwcap.h>, which old headers lack */
+    return getauxval(AT_HWCAP) & dotprod ? SMELT_CPU_DOTPROD : SMELT_CPU_NEON;
+}
 #elif defined(__aarch64__)
 smelt_cpu smelt_cpu_detect(void) { return SMELT_CPU_NEON; }
 #else
 smelt_cpu smelt_cpu_detect(void) { return SMELT_CPU_BASELINE; }
 #endif
 
-static const char *const names[] = {"baseline", "neon", "avx2", "avx512", "vnni", "bf16"};
+static const char *const names[] = {"baseline", "neon", "avx2", "avx512", "vnni", "bf16", "dotprod"};
 
 const char *smelt_cpu_name(smelt_cpu level) { return names[level]; }
 
@@ -46,8 +54,9 @@ bool smelt_cpu_parse(const char *name, smelt_cpu *out)
     return false;
 }
 
+static bool is_arm(smelt_cpu level) { return level == SMELT_CPU_NEON || level == SMELT_CPU_DOTPROD; }
+
 bool smelt_cpu_covers(smelt_cpu have, smelt_cpu level)
 {
-    if (level == SMELT_CPU_NEON || have == SMELT_CPU_NEON) return have == level || level == SMELT_CPU_BASELINE;
-    return have >= level;
+    return level == SMELT_CPU_BASELINE || (is_arm(have) == is_arm(level) && have >= level);
 }

@@ -11,9 +11,10 @@ typedef enum smelt_cpu {
     SMELT_CPU_AVX512 = 3, /* and AVX-512 F, BW, DQ, VL */
     SMELT_CPU_VNNI = 4,   /* and AVX-512 VNNI */
     SMELT_CPU_BF16 = 5,   /* and AVX-512 BF16 */
+    SMELT_CPU_DOTPROD = 6 /* NEON and its dot products of bytes (ARMv8.2) */
 } smelt_cpu;
 
-/* The best level that CPUID and XGETBV (on x86-64) report. */
+/* The best level that CPUID and XGETBV (on x86-64) or the kernel (on aarch64) report. */
 smelt_cpu smelt_cpu_detect(void);
 const char *smelt_cpu_name(smelt_cpu level);
 /* Level of a name such as "avx2"; false if there is none. */

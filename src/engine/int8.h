@@ -25,7 +25,7 @@ typedef struct int8_panel {
 
 /* y[t * ldy + r] for 16 rows. */
 typedef void int8_product_fn(const int8_tokens *x, const int8_panel *w, float *y, size_t ldy);
-int8_product_fn int8_product, int8_product_avx2, int8_product_vnni;
+int8_product_fn int8_product, int8_product_avx2, int8_product_vnni, int8_product_neon, int8_product_dotprod;
 int8_product_fn *int8_select(smelt_cpu cpu);
 
 /* Puts one row of split weights into a panel at row r. */

@@ -20,7 +20,8 @@ static void near(float got, double want, double tolerance)
     if (!(fabs((double)got - want) <= tolerance)) fail_msg("%.9g instead of %.9g", (double)got, want);
 }
 
-static const smelt_cpu levels[] = {SMELT_CPU_BASELINE, SMELT_CPU_AVX2, SMELT_CPU_AVX512, SMELT_CPU_VNNI};
+static const smelt_cpu levels[] = {SMELT_CPU_BASELINE, SMELT_CPU_NEON,   SMELT_CPU_DOTPROD,
+                                   SMELT_CPU_AVX2,     SMELT_CPU_AVX512, SMELT_CPU_VNNI};
 
 /* Calls a check for every processor level that is here. */
 static void each_level(void (*check)(const vec_ops *v))
