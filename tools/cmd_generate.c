@@ -111,14 +111,23 @@ static smelt_status answer(smelt_engine *engine, const smelt_vocab *vocab, const
     return st;
 }
 
+/* Today, where the user is. */
+static const struct tm *local_day(struct tm *out)
+{
+    const time_t now = time(NULL);
+    if (!localtime_r(&now, out)) *out = (struct tm){.tm_year = 70, .tm_mday = 1};
+    return out;
+}
+
 static smelt_status prepare(const smelt_model *model, const tok_source *tok, const gen_opts *o, smelt_buf *ids, smelt_err *err)
 {
     smelt_buf text = {0};
+    struct tm today;
     smelt_status st = SMELT_OK;
     if (o->chat && !model->vocab && model->vocab_err)
         st = smelt_fail(err, model->vocab_err->code, "%s", model->vocab_err->text);
     else if (o->chat)
-        st = chat_prompt(model->vocab, o->system, o->prompt, &text, err);
+        st = chat_prompt(model->vocab, o->system, o->prompt, local_day(&today), &text, err);
     else
         buf_put(&text, o->prompt, strlen(o->prompt));
     if (st == SMELT_OK && text.failed) st = smelt_oom(err);
@@ -173,5 +182,6 @@ const command cmd_generate = {
     .opts = options,
     .opts_size = sizeof(gen_opts),
     .run = run,
-    .more = "Chat formats: harmony, llama-3, ChatML, llama-2, mistral, zephyr, known by the chat template's content.\n",
+    .more =
+        "Chat formats: harmony, llama-2, llama-3, ChatML, mistral, zephyr, phi-3, phi-4, known by the chat template's content.\n",
 };

@@ -63,54 +63,77 @@ static void logits_that_are_no_numbers_are_refused(void **state)
     assert_int_equal(token, 1);
 }
 
-/* The prompts are what transformers' apply_chat_template gives for published templates: SmolLM2, Llama 3, Llama 2, Mistral 7B
- * v0.1, Zephyr. */
+static smelt_status prompt(const char *template, const char *system, smelt_buf *out)
+{
+    static const smelt_str words[] = {{"<unk>", 5}, {"</s>", 4}};
+    static const struct tm day = {.tm_year = 126, .tm_mon = 10, .tm_mday = 5};
+    const smelt_template t = {NULL, {template, strlen(template)}};
+    smelt_vocab v;
+    vocab_init(&v);
+    v.n = 2;
+    v.text = words;
+    v.special[SMELT_SP_EOS] = 1;
+    v.templates = &t;
+    v.n_templates = 1;
+    return chat_prompt(&v, system, "Hi", &day, out, NULL);
+}
+
+/* Whole templates of models are compared with transformers in tests/conformance/test_chat.py; here is what is read out of one. */
 static void chat_prompts(void **state)
 {
     (void)state;
+#define CHATML "'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' "
     static const struct {
         const char *template, *system, *prompt;
     } cases[] = {
-        {"…<|im_start|>…", NULL, "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"},
-        {"…<|im_start|>…", "Be.", "<|im_start|>system\nBe.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"},
-        {"…<|start_header_id|>…", "Be.",
-         "<|start_header_id|>system<|end_header_id|>\n\nBe.<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>"
-         "<|start_header_id|>assistant<|end_header_id|>\n\n"},
-        {"[INST] <<SYS>>", "Be.", "[INST] <<SYS>>\nBe.\n<</SYS>>\n\nHi [/INST]"},
-        {"[INST] <<SYS>>", NULL, "[INST] Hi [/INST]"},
-        {"[INST]", "Be.", "[INST] Be.\n\nHi [/INST]"},
-        {"<|user|> <|assistant|>", "Be.", "<|system|>\nBe.</s>\n<|user|>\nHi</s>\n<|assistant|>\n"},
+        {CHATML "'<|im_start|>assistant\n'", NULL, "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"},
+        {CHATML "'<|im_start|>assistant\n'", "Be.",
+         "<|im_start|>system\nBe.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"},
+        /* A default system message, its line ends and quotes as escapes. */
+        {"'<|im_start|>system\\nI\\'m a\\nmodel.<|im_end|>\\n' " CHATML "'<|im_start|>assistant\\n'", NULL,
+         "<|im_start|>system\nI'm a\nmodel.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"},
+        {"'<|im_start|>system\\nI am.<|im_end|>\\n' " CHATML "'<|im_start|>assistant\\n'", "Be.",
+         "<|im_start|>system\nBe.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"},
+        /* What begins every answer. */
+        {CHATML "'<|im_start|>assistant\n<think>\\n'", NULL, "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<think>\n"},
+        /* The date, in the two ways of writing it. */
+        {"strftime_now '<|start_header_id|> Cutting Knowledge Date: December 2023\n Today Date: system'"
+         "'<|start_header_id|>assistant<|end_header_id|>\n\n'",
+         NULL,
+         "<|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: December 2023\nToday Date: 05 Nov 2026\n\n<|eot_id|>"
+         "<|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"},
     };
-    const smelt_str words[] = {{"<unk>", 5}, {"</s>", 4}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        smelt_vocab v;
-        vocab_init(&v);
-        const smelt_template t = {NULL, {cases[i].template, strlen(cases[i].template)}};
-        v.n = 2;
-        v.text = words;
-        v.special[SMELT_SP_EOS] = 1;
-        v.templates = &t;
-        v.n_templates = 1;
         smelt_buf out = {0};
-        assert_int_equal(chat_prompt(&v, cases[i].system, "Hi", &out, NULL), SMELT_OK);
+        assert_int_equal(prompt(cases[i].template, cases[i].system, &out), SMELT_OK);
         buf_u8(&out, 0);
         assert_string_equal((const char *)out.data, cases[i].prompt);
         buf_free(&out);
     }
+    /* One that writes a date where its format has none, one whose answers begin in two ways, one without the turn of its format,
+     * and a system message where there is no place for it. */
+    smelt_buf out = {0};
+    assert_int_equal(prompt(CHATML "strftime_now '<|im_start|>assistant\n'", NULL, &out), SMELT_E_UNSUPPORTED);
+    assert_int_equal(prompt(CHATML "'<|im_start|>assistant\n' if x 'a' else 'b'", NULL, &out), SMELT_E_UNSUPPORTED);
+    assert_int_equal(prompt(CHATML, NULL, &out), SMELT_E_UNSUPPORTED);
+    assert_int_equal(prompt("'[INST] ' ' [/INST]'", NULL, &out), SMELT_OK);
+    assert_int_equal(prompt("'[INST] ' ' [/INST]'", "Be.", &out), SMELT_E_USAGE);
+    buf_free(&out);
 }
 
 static void unknown_chats_are_refused(void **state)
 {
     (void)state;
+    const struct tm today = {.tm_mday = 1};
     smelt_vocab v;
     vocab_init(&v);
     smelt_buf out = {0};
-    assert_int_equal(chat_prompt(&v, NULL, "Hi", &out, NULL), SMELT_E_UNSUPPORTED);
-    assert_int_equal(chat_prompt(NULL, NULL, "Hi", &out, NULL), SMELT_E_UNSUPPORTED);
+    assert_int_equal(chat_prompt(&v, NULL, "Hi", &today, &out, NULL), SMELT_E_UNSUPPORTED);
+    assert_int_equal(chat_prompt(NULL, NULL, "Hi", &today, &out, NULL), SMELT_E_UNSUPPORTED);
     const smelt_template t = {NULL, {"{{ messages }}", 14}};
     v.templates = &t;
     v.n_templates = 1;
-    assert_int_equal(chat_prompt(&v, NULL, "Hi", &out, NULL), SMELT_E_UNSUPPORTED);
+    assert_int_equal(chat_prompt(&v, NULL, "Hi", &today, &out, NULL), SMELT_E_UNSUPPORTED);
     assert_int_equal(out.size, 0);
 }
 
