@@ -9,7 +9,7 @@
 #include "tools/verifier.h"
 
 typedef struct verify_opts {
-    const char *against, *text, *tokens, *policy, *junit;
+    const char *against, *text, *tokens, *policy, *junit, *html;
     uint64_t context, chunks, threads;
     bool quick, fast, json, quiet;
     const char *limit[METRIC_COUNT];
@@ -30,6 +30,7 @@ static const opt options[] = {
 #undef SMELT_METRIC
     {"--json", OPT_FLAG, NULL, "print JSON", offsetof(verify_opts, json)},
     {"--junit", OPT_TEXT, "FILE", "write a test report, one case for each threshold", offsetof(verify_opts, junit)},
+    {"--html", OPT_TEXT, "FILE", "write a page for a browser", offsetof(verify_opts, html)},
     {"--threads", OPT_COUNT, "N", "worker threads (default: one a processor)", offsetof(verify_opts, threads)},
     {"--quiet", OPT_FLAG, NULL, "no progress and no times on standard error", offsetof(verify_opts, quiet)},
     {0},
@@ -78,6 +79,7 @@ static smelt_status conclude(const verify_opts *o, const verify_result *r, smelt
         fprintf(stderr, "smelt: warning: %s\n", r->warnings[i]);
     SMELT_TRY(print_report(r, o->json ? report_json : report_text, err));
     if (o->junit) SMELT_TRY(write_report(r, report_junit, o->junit, err));
+    if (o->html) SMELT_TRY(write_report(r, report_html, o->html, err));
     if (r->passed) return SMELT_OK;
     if (r->nonfinite.found) return smelt_fail(err, SMELT_E_FAILED, "logits are not finite");
     return smelt_fail(err, SMELT_E_FAILED, "%zu of %zu thresholds are breached", r->breached, r->n_checks);

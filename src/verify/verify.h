@@ -197,6 +197,6 @@ const char *verify_area_name(verify_area area);
 
 /* A report in one format, appended; it has no times and no random parts. E_NOMEM. */
 typedef smelt_status verify_report_fn(const verify_result *r, smelt_buf *out, smelt_err *err);
-verify_report_fn report_text, report_json, report_junit;
+verify_report_fn report_text, report_json, report_junit, report_html;
 
 #endif
