@@ -25,6 +25,12 @@
 #endif
 #define LANE_PACK(name) smelt_pack_fn name##_pack, name##_pack_avx2, name##_pack_avx512, name##_pack_neon
 
+LANE_PACK(q4_0);
+LANE_PACK(q4_1);
+LANE_PACK(q5_0);
+LANE_PACK(q5_1);
+LANE_PACK(q8_0);
+LANE_PACK(q8_1);
 LANE_PACK(q2_k);
 LANE_PACK(q3_k);
 LANE_PACK(q4_k);
@@ -46,17 +52,16 @@ LANE_PACK(tq1_0);
 LANE_PACK(tq2_0);
 LANE_PACK(q1_0);
 LANE_PACK(q2_0);
-LANE_PACK(q8_1);
 
-/* Decoders, written once for all instruction sets (unpack.inc). AVX-512 has nothing to add: they wait for memory. */
+/* Decoders, written once for all instruction sets (unpack.inc). */
 #if defined(__x86_64__)
-#define UNPACK_VARIANT(name) {SMELT_CPU_AVX2, NULL, name##_unpack_avx2},
+#define UNPACK_VARIANT(name) {SMELT_CPU_AVX512, NULL, name##_unpack_avx512}, {SMELT_CPU_AVX2, NULL, name##_unpack_avx2},
 #elif defined(__aarch64__)
 #define UNPACK_VARIANT(name) {SMELT_CPU_NEON, NULL, name##_unpack_neon},
 #else
 #define UNPACK_VARIANT(name)
 #endif
-#define UNPACK_DECLARE(name) smelt_unpack_fn name##_unpack, name##_unpack_avx2, name##_unpack_neon
+#define UNPACK_DECLARE(name) smelt_unpack_fn name##_unpack, name##_unpack_avx2, name##_unpack_avx512, name##_unpack_neon
 
 UNPACK_DECLARE(q4_0);
 UNPACK_DECLARE(q4_1);
@@ -87,18 +92,17 @@ UNPACK_DECLARE(iq1_s);
 UNPACK_DECLARE(iq1_m);
 
 /* Baseline functions that variants fall back to for blocks whose arithmetic leaves the usual range. */
-smelt_pack_fn f16_pack, bf16_pack, q4_0_pack, q4_1_pack, q5_0_pack, q5_1_pack, q8_0_pack;
+smelt_pack_fn f16_pack, bf16_pack;
 smelt_unpack_fn f16_unpack, bf16_unpack;
 
-smelt_pack_fn f16_pack_avx2, bf16_pack_avx2, q4_0_pack_avx2, q4_1_pack_avx2, q5_0_pack_avx2, q5_1_pack_avx2, q8_0_pack_avx2;
+smelt_pack_fn f16_pack_avx2, bf16_pack_avx2;
 smelt_unpack_fn f16_unpack_avx2, bf16_unpack_avx2;
 
-smelt_pack_fn f16_pack_avx512, bf16_pack_avx512, q4_0_pack_avx512, q4_1_pack_avx512, q5_0_pack_avx512, q5_1_pack_avx512,
-    q8_0_pack_avx512;
+smelt_pack_fn f16_pack_avx512, bf16_pack_avx512;
 smelt_unpack_fn f16_unpack_avx512, bf16_unpack_avx512;
 
 /* What those variants call where there are importances. */
-#define WEIGHTED_PACK(name) smelt_pack_fn name##_weighted_avx2, name##_weighted_avx512
+#define WEIGHTED_PACK(name) smelt_pack_fn name##_weighted_avx2, name##_weighted_avx512, name##_weighted_neon
 WEIGHTED_PACK(q4_0);
 WEIGHTED_PACK(q4_1);
 WEIGHTED_PACK(q5_0);

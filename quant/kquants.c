@@ -119,12 +119,8 @@ static void q8_k_block(const float *x, blk_q8_k *b, const float *weights)
         int v = fp_nearest(inverse * x[i]);
         b->qs[i] = (int8_t)(v < 127 ? v : 127);
     }
-    for (int j = 0; j < 16; j++) {
-        int sum = 0;
-        for (int i = 16 * j; i < 16 * j + 16; i++)
-            sum += b->qs[i];
-        store_le16(b->bsums + 2 * j, (uint16_t)sum);
-    }
+    for (int j = 0; j < 16; j++)
+        store_le16(b->bsums + 2 * j, (uint16_t)sum16(b->qs + 16 * j));
     store_le32(b->d, f32_bits(1 / inverse));
 }
 

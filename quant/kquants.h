@@ -60,7 +60,23 @@ static inline void round_codes(int n, const float *x, float min, float scale, in
 }
 #endif
 
-/* The scale of largest magnitude (the first one of several). */
+/* The first of n scales (a multiple of 16) of the largest magnitude above 0; 0 if there is none. */
+#ifdef LANE_FN
+static inline float steepest(const float *v, int n)
+{
+    vi most = vi_set(0);
+    for (int i = 0; i < n; i += LANES) {
+        const vf mag = vf_abs(vf_load(v + i));
+        most = vi_max(most, vi_select(vf_eq(mag, mag), vi_bits(mag), vi_set(0)));
+    }
+    const int32_t top = vi_reduce_max(most);
+    for (int i = 0; top && i < n; i += LANES) {
+        const uint32_t at = vm_bits(vi_eq(vi_bits(vf_abs(vf_load(v + i))), vi_set(top)));
+        if (at) return v[i + __builtin_ctz(at)];
+    }
+    return 0;
+}
+#else
 static inline float steepest(const float *v, int n)
 {
     float top = 0, top_abs = 0;
@@ -71,6 +87,7 @@ static inline float steepest(const float *v, int n)
         }
     return top;
 }
+#endif
 
 /* Scales without a search: the largest becomes `top`. Returns what a code of one stands for. */
 static inline float even_scales(int n, int top, const float *v, uint8_t *code)
@@ -82,6 +99,15 @@ static inline float even_scales(int n, int top, const float *v, uint8_t *code)
     for (int i = 0; i < n; i++)
         code[i] = (uint8_t)fp_nearest(inverse * v[i]);
     return max / (float)top;
+}
+
+/* Of 16 codes: four sums of four, and those. */
+static inline int sum16(const int8_t *code)
+{
+    const uint64_t sign = UINT64_C(0x8080808080808080), bytes = UINT64_C(0x00FF00FF00FF00FF);
+    const uint64_t a = load_le64(code) ^ sign, b = load_le64(code + 8) ^ sign; /* each 128 more */
+    const uint64_t sums = (a & bytes) + (a >> 8 & bytes) + (b & bytes) + (b >> 8 & bytes);
+    return (int)(sums * UINT64_C(0x0001000100010001) >> 48) - 16 * 128;
 }
 
 /* ---- q2_k: 16 sub-blocks of 16, scale and minimum of 4 bits ---- */
@@ -123,11 +149,11 @@ static inline float q3_k_even_scales(const float *scale, uint8_t *ls)
 
 static inline void q3_k_finish(blk_q3_k *b, const float *x, float d, const uint8_t *ls, uint8_t *code)
 {
-    for (int j = 0; j < 4; j++) {
-        for (int k = j; k < 8; k += 4)
-            b->scales[k] = (uint8_t)((ls[k] & 15) | (ls[k + 8] & 15) << 4);
-        b->scales[8 + j] = (uint8_t)(ls[j] >> 4 | ls[j + 4] >> 4 << 2 | ls[j + 8] >> 4 << 4 | ls[j + 12] >> 4 << 6);
-    }
+    /* Eight scales of six bits at a time: low nibbles, and the upper two bits of four times four. */
+    const uint64_t first = load_le64(ls), last = load_le64(ls + 8), ones = UINT64_C(0x0101010101010101);
+    const uint64_t upper = (first >> 4 & ones * 3) | (last >> 4 & ones * 3) << 4;
+    store_le64(b->scales, (first & ones * 15) | (last & ones * 15) << 4);
+    store_le32(b->scales + 8, (uint32_t)(upper | upper >> 30));
     fp_put16(b->d, d);
     d = fp_get16(b->d);
     for (int j = 0; j < 16; j++) {

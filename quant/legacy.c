@@ -150,10 +150,9 @@ void q8_1_pack(const float *x, void *dst, uint64_t rows, uint64_t cols, const fl
         .validate = name##_validate, \
         .variants = {__VA_ARGS__ UNPACK_VARIANT(name){SMELT_CPU_BASELINE, name##_pack, name##_unpack}}, \
     }
-#define X86_PACK(name) IF_X86({SMELT_CPU_AVX512, name##_pack_avx512, NULL}, {SMELT_CPU_AVX2, name##_pack_avx2, NULL}, )
-LEGACY_CODEC(q4_0, Q4_0, fp_finite16(b->d), X86_PACK(q4_0));
-LEGACY_CODEC(q4_1, Q4_1, fp_finite16(b->d) && fp_finite16(b->m), X86_PACK(q4_1));
-LEGACY_CODEC(q5_0, Q5_0, fp_finite16(b->d), X86_PACK(q5_0));
-LEGACY_CODEC(q5_1, Q5_1, fp_finite16(b->d) && fp_finite16(b->m), X86_PACK(q5_1));
-LEGACY_CODEC(q8_0, Q8_0, fp_finite16(b->d), X86_PACK(q8_0));
+LEGACY_CODEC(q4_0, Q4_0, fp_finite16(b->d), LANE_VARIANTS(q4_0));
+LEGACY_CODEC(q4_1, Q4_1, fp_finite16(b->d) && fp_finite16(b->m), LANE_VARIANTS(q4_1));
+LEGACY_CODEC(q5_0, Q5_0, fp_finite16(b->d), LANE_VARIANTS(q5_0));
+LEGACY_CODEC(q5_1, Q5_1, fp_finite16(b->d) && fp_finite16(b->m), LANE_VARIANTS(q5_1));
+LEGACY_CODEC(q8_0, Q8_0, fp_finite16(b->d), LANE_VARIANTS(q8_0));
 LEGACY_CODEC(q8_1, Q8_1, fp_finite16(b->d) && fp_finite16(b->s), LANE_VARIANTS(q8_1));

@@ -146,6 +146,9 @@ typedef struct smelt_convert_opts {
     bool allow_requantize; /* smelt_quantize: accept quantised sources */
     uint64_t split_bytes, split_tensors; /* start a new file beyond this size or count; 0: do not */
     bool no_provenance;                  /* leave out the keys that say how the file was made */
+    bool replace_nonfinite; /* put `replacement` in the place of NaN and infinity, which are errors where a block type meets them */
+    float replacement;      /* finite */
+    const char *manifest;   /* file to write JSON about every tensor to: source, type asked and given, XXH3-128; NULL: none */
     /* Called from worker threads, one at a time, with source bytes done and in all; true stops with E_CANCELLED. May be NULL. */
     bool (*progress)(void *user, uint64_t done, uint64_t total);
     void *user;

@@ -1,4 +1,7 @@
 /* The public API: the same parts that the command uses, behind opaque types. */
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "arch/arch.h"
@@ -7,6 +10,7 @@
 #include "engine/engine.h"
 #include "quant/imatrix.h"
 #include "tools/compose.h"
+#include "tools/manifest.h"
 #include "tools/recorded.h"
 
 smelt_status smelt_model_open(const char *path, smelt_model **out, smelt_err *err)
@@ -112,29 +116,44 @@ static bool forward(void *user, const smelt_progress *p)
     return u->call(u->user, p->done, p->total);
 }
 
-/* The options as the command of the same name has them. */
-static smelt_status record(smelt_plan *plan, bool quantize, const smelt_convert_opts *o, smelt_write_opts *write, smelt_err *err)
+/* The options as the commands have them, for what is recorded of them. */
+typedef struct recorded {
+    smelt_convert_opts given;
+    const char *replacement; /* NULL: none */
+} recorded;
+
+#define AT(field) .offset = offsetof(recorded, field)
+static const opt convert_opts[] = {
+    {"--type", OPT_TEXT, AT(given.type)},
+    {"--split-max-size", OPT_SIZE, AT(given.split_bytes)},
+    {"--split-max-tensors", OPT_COUNT, AT(given.split_tensors)},
+    {"--replace-nonfinite", OPT_TEXT, AT(replacement)},
+    {0},
+};
+static const opt quantize_opts[] = {
+    {"--imatrix", OPT_TEXT, AT(given.imatrix), .record = OPT_HASH},
+    {"--allow-requantize", OPT_FLAG, AT(given.allow_requantize)},
+    {"--split-max-size", OPT_SIZE, AT(given.split_bytes)},
+    {"--split-max-tensors", OPT_COUNT, AT(given.split_tensors)},
+    {"--replace-nonfinite", OPT_TEXT, AT(replacement)},
+    {0},
+};
+static const command converting = {.name = "convert", .opts = convert_opts},
+                     quantizing = {.name = "quantize", .opts = quantize_opts};
+
+static smelt_status record(const conversion *c, smelt_plan *plan, smelt_write_opts *write, smelt_err *err)
 {
-    json_t *options = json_object(), *imatrix = NULL;
-    if (!options) return smelt_oom(err);
-    smelt_status st = o->imatrix && quantize ? file_recorded(o->imatrix, &imatrix, err) : SMELT_OK;
-    if (imatrix) json_object_set_new(options, "imatrix", imatrix);
-    if (o->type && !quantize) json_object_set_new(options, "type", json_string(o->type));
-    if (o->allow_requantize && quantize) json_object_set_new(options, "allow-requantize", json_true());
-    if (o->split_bytes) json_object_set_new(options, "split-max-size", json_integer((json_int_t)o->split_bytes));
-    if (o->split_tensors) json_object_set_new(options, "split-max-tensors", json_integer((json_int_t)o->split_tensors));
-    if (st == SMELT_OK)
-        return record_recipe(quantize ? "quantize" : "convert", quantize ? o->type : NULL, options, plan, write, err);
-    json_decref(options);
-    return st;
+    json_t *options;
+    SMELT_TRY(options_recorded(c->command, c->opts, &options, err));
+    return record_recipe(c->command->name, c->blocks ? c->type : NULL, options, plan, write, err);
 }
 
 static smelt_status choose(const smelt_ctx *ctx, smelt_plan *plan, bool quantize, const smelt_convert_opts *o, smelt_imatrix *im,
-                           smelt_write_opts *write, smelt_err *err)
+                           smelt_write_opts *write, smelt_choice **out, smelt_err *err)
 {
     if (quantize) SMELT_TRY(plan_sort(plan, err));
     if (quantize && o->imatrix) SMELT_TRY(imatrix_open(ctx, &(smelt_imatrix_opts){.path = o->imatrix}, im, err));
-    smelt_choice *choices = arena_calloc(&plan->out.arena, plan->out.n_tensors, sizeof *choices);
+    smelt_choice *choices = *out = arena_calloc(&plan->out.arena, plan->out.n_tensors, sizeof *choices);
     if (!choices) return smelt_oom(err);
     smelt_recipe_opts recipe = {.mix = o->type,
                                 .output_type = SMELT_DT_COUNT,
@@ -153,7 +172,23 @@ static smelt_status choose(const smelt_ctx *ctx, smelt_plan *plan, bool quantize
     }
     for (size_t i = 0; i < plan->out.n_tensors; i++)
         plan->types[i] = choices[i].given;
-    return o->no_provenance ? SMELT_OK : record(plan, quantize, o, write, err);
+    return SMELT_OK;
+}
+
+static smelt_status carry_out(const smelt_ctx *ctx, smelt_plan *plan, const conversion *c, const smelt_choice *choices,
+                              const smelt_stream_opts *opts, smelt_err *err)
+{
+    smelt_stream_opts stream = *opts;
+    smelt_stream_stats stats;
+    smelt_sink *manifest = NULL;
+    stream.results = arena_calloc(&plan->out.arena, plan->layout.n_tensors, sizeof *stream.results);
+    if (!stream.results) return smelt_oom(err);
+    smelt_status st = c->run->manifest ? manifest_open(c, &manifest, err) : SMELT_OK;
+    if (st == SMELT_OK) st = stream_run(ctx, plan, &stream, &stats, err);
+    if (st == SMELT_OK && manifest) st = manifest_write(manifest, c, plan, choices, stream.results, err);
+    sink_discard(manifest);
+    sink_close(manifest);
+    return st;
 }
 
 static smelt_status run(const char *src, const char *dst, bool quantize, const smelt_convert_opts *opts, smelt_err *err)
@@ -161,6 +196,8 @@ static smelt_status run(const char *src, const char *dst, bool quantize, const s
     static const smelt_convert_opts defaults;
     const smelt_convert_opts *o = opts ? opts : &defaults;
     if (quantize && !o->type) return smelt_fail(err, SMELT_E_USAGE, "a type is needed to quantise");
+    if (o->replace_nonfinite && !isfinite(o->replacement))
+        return smelt_fail(err, SMELT_E_USAGE, "what NaN and infinity are replaced by must be finite");
     smelt_ctx ctx;
     SMELT_TRY(ctx_init(&ctx, err));
     user_progress progress = {o->progress, o->user};
@@ -175,14 +212,30 @@ static smelt_status run(const char *src, const char *dst, bool quantize, const s
     smelt_plan plan = {0};
     smelt_imatrix imatrix = {0};
     smelt_write_opts write = {.split_bytes = o->split_bytes, .split_tensors = o->split_tensors, .file_type = -1};
-    smelt_stream_opts stream = {.resume = o->resume, .stage = quantize ? "quantize" : "convert"};
-    smelt_stream_stats stats;
+    char number[32];
+    snprintf(number, sizeof number, "%.9g", (double)o->replacement);
+    const recorded as_commands = {.given = *o, .replacement = o->replace_nonfinite ? number : NULL};
+    const run_opts kept = {.manifest = o->manifest};
+    const conversion c = {.command = quantize ? &quantizing : &converting,
+                          .src = src,
+                          .dst = dst,
+                          .type = o->type,
+                          .blocks = quantize,
+                          .opts = &as_commands,
+                          .run = &kept};
+    const smelt_stream_opts stream = {.resume = o->resume,
+                                      .replace = o->replace_nonfinite,
+                                      .replacement = o->replacement,
+                                      .hash = o->manifest != NULL,
+                                      .stage = c.command->name};
+    smelt_choice *choices;
     smelt_status st = source_open(&ctx, src, &model, err);
     if (st == SMELT_OK) {
         st = plan_open(&ctx, &model, format, dst, &plan, err);
-        if (st == SMELT_OK) st = choose(&ctx, &plan, quantize, o, &imatrix, &write, err);
+        if (st == SMELT_OK) st = choose(&ctx, &plan, quantize, o, &imatrix, &write, &choices, err);
+        if (st == SMELT_OK && !o->no_provenance) st = record(&c, &plan, &write, err);
         if (st == SMELT_OK) st = plan_layout(&ctx, &plan, &write, err);
-        if (st == SMELT_OK) st = stream_run(&ctx, &plan, &stream, &stats, err);
+        if (st == SMELT_OK) st = carry_out(&ctx, &plan, &c, choices, &stream, err);
         plan_free(&plan);
     }
     model_free(&model);

@@ -68,8 +68,6 @@ static size_t stored(const smelt_model *m)
     return n;
 }
 
-static double bpw(uint64_t bytes, uint64_t params) { return params ? 8.0 * (double)bytes / (double)params : 0; }
-
 /* The element of an array as a scalar of its own. */
 static smelt_kv element(const smelt_kv *kv, uint64_t i)
 {
@@ -150,7 +148,7 @@ static void print_summary(const smelt_model *m)
         printf("  architecture  %.*s\n", (int)arch.n, arch.p);
     if (m->unmapped) printf("  note          %s\n", m->unmapped);
     printf("  parameters    %s (%" PRIu64 ") in %zu tensors\n", human_count(t.params, a, sizeof a), t.params, stored(m));
-    printf("  tensor data   %s, %.2f bits per weight\n", human_bytes(t.bytes, b, sizeof b), bpw(t.bytes, t.params));
+    printf("  tensor data   %s, %.2f bits per weight\n", human_bytes(t.bytes, b, sizeof b), bits_per_weight(t.bytes, t.params));
     for (int d = 0; d < SMELT_DT_COUNT; d++)
         if (t.n[d])
             printf("    %-11s %5" PRIu64 " tensors  %s\n", smelt_dtype_get((smelt_dtype)d)->name, t.n[d],
@@ -185,7 +183,7 @@ static void print_tensors(const smelt_model *m)
         if (!t->file) continue;
         shape_elems(&t->shape, &n);
         printf("%-*s  %-8s %-24s %14" PRIu64 " %7.3f\n", (int)width, t->origin, smelt_dtype_get(t->dtype)->name,
-               shape_text(&t->shape, shape, sizeof shape), bytes, bpw(bytes, n));
+               shape_text(&t->shape, shape, sizeof shape), bytes, bits_per_weight(bytes, n));
     }
 }
 
@@ -249,7 +247,8 @@ static json_t *json_tensors(const smelt_model *m)
             json_array_append_new(shape, json_integer((json_int_t)t->shape.dim[d]));
         json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:I, s:f, s:s, s:I}", "name", t->origin, "dtype",
                                               smelt_dtype_get(t->dtype)->name, "shape", shape, "bytes", (json_int_t)bytes,
-                                              "bits_per_weight", bpw(bytes, n), "file", t->file, "offset", (json_int_t)t->offset));
+                                              "bits_per_weight", bits_per_weight(bytes, n), "file", t->file, "offset",
+                                              (json_int_t)t->offset));
     }
     return list;
 }
@@ -280,9 +279,9 @@ static smelt_status print_json(const smelt_model *m, bool metadata, const smelt_
     totals t = count(m);
     smelt_str arch = {0};
     meta_get_str(&m->meta, "general.architecture", &arch);
-    json_t *root =
-        json_pack("{s:s, s:s, s:I, s:I, s:I, s:f}", "path", m->path, "format", m->format, "parameters", (json_int_t)t.params,
-                  "tensor_count", (json_int_t)stored(m), "bytes", (json_int_t)t.bytes, "bits_per_weight", bpw(t.bytes, t.params));
+    json_t *root = json_pack("{s:s, s:s, s:I, s:I, s:I, s:f}", "path", m->path, "format", m->format, "parameters",
+                             (json_int_t)t.params, "tensor_count", (json_int_t)stored(m), "bytes", (json_int_t)t.bytes,
+                             "bits_per_weight", bits_per_weight(t.bytes, t.params));
     if (!root) return smelt_oom(err);
     if (m->variant) json_object_set_new(root, "variant", json_string(m->variant));
     json_object_set_new(root, "architecture",

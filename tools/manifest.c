@@ -4,7 +4,6 @@
 
 #include "base/json.h"
 #include "tools/recorded.h"
-#include "tools/summary.h"
 
 static json_t *text(const char *s) { return s ? smelt_json_string(s, strlen(s)) : json_null(); }
 static json_t *number(uint64_t n) { return json_integer((json_int_t)n); }

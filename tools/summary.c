@@ -6,16 +6,6 @@
 
 #include "tools/report.h"
 
-double bits_per_weight(uint64_t bytes, uint64_t params) { return params ? 8.0 * (double)bytes / (double)params : 0; }
-
-uint64_t model_params(const smelt_model *m)
-{
-    uint64_t total = 0, n;
-    for (size_t i = 0; i < m->n_tensors; i++)
-        if (shape_elems(&m->tensors[i].shape, &n)) total += n;
-    return total;
-}
-
 uint64_t planned_bytes(const smelt_plan *plan, size_t tensor)
 {
     const smelt_layout *l = &plan->layout;

@@ -5,8 +5,6 @@
 #include "convert/stream.h"
 #include "quant/recipe.h"
 
-double bits_per_weight(uint64_t bytes, uint64_t params);
-uint64_t model_params(const smelt_model *m);
 /* The bytes of a tensor in the layout; 0 if it is not there. */
 uint64_t planned_bytes(const smelt_plan *plan, size_t tensor);
 

@@ -16,6 +16,7 @@
  *   vi_load8                LANES bytes, zero-extended
  *   vi_reduce_max           the largest lane
  *   vX_gather(p, index)     p[index of the lane]
+ *   vf_pick(p, index)       the same of eight values, by the index's lowest three bits
  *   vm_and or andnot not    andnot(a, b) is a and not b
  *   vm_any, vm_all          of all lanes
  *   vm_bits, vm_from_bits   bit l is lane l

@@ -33,6 +33,8 @@ static inline vm vf_le(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_LE_OQ); }
 static inline vf vf_select(vm m, vf a, vf b) { return _mm256_blendv_ps(b, a, m); }
 static inline vf vf_gather(const float *p, vi index) { return _mm256_i32gather_ps(p, index, 4); }
 
+static inline vf vf_pick(const float *p, vi index) { return _mm256_permutevar8x32_ps(vf_load(p), index); }
+
 static inline vi vi_set(int32_t v) { return _mm256_set1_epi32(v); }
 static inline vi vi_load(const int32_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
 static inline void vi_store(int32_t *p, vi v) { _mm256_storeu_si256((__m256i *)p, v); }

@@ -33,6 +33,11 @@ static inline vm vf_le(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ)
 static inline vf vf_select(vm m, vf a, vf b) { return _mm512_mask_blend_ps(m, b, a); }
 static inline vf vf_gather(const float *p, vi index) { return _mm512_i32gather_ps(index, p, 4); }
 
+static inline vf vf_pick(const float *p, vi index)
+{
+    return _mm512_permutexvar_ps(index, _mm512_broadcast_f32x8(_mm256_loadu_ps(p)));
+}
+
 static inline vi vi_set(int32_t v) { return _mm512_set1_epi32(v); }
 static inline vi vi_load(const int32_t *p) { return _mm512_loadu_si512(p); }
 static inline void vi_store(int32_t *p, vi v) { _mm512_storeu_si512(p, v); }

@@ -79,6 +79,15 @@ static inline vi vi_gather(const int32_t *p, vi index)
     return vi_load(v);
 }
 
+static inline vf vf_pick(const float *p, vi index)
+{
+    /* The numbers of the four bytes of a value, of 32. */
+    const uint32x4_t first = vandq_u32(vreinterpretq_u32_s32(index), vdupq_n_u32(7));
+    const uint32x4_t bytes = vmlaq_n_u32(vdupq_n_u32(0x03020100), first, 0x04040404);
+    const uint8x16x2_t table = {{vld1q_u8((const uint8_t *)p), vld1q_u8((const uint8_t *)(p + 4))}};
+    return vreinterpretq_f32_u8(vqtbl2q_u8(table, vreinterpretq_u8_u32(bytes)));
+}
+
 static inline vf vf_from_vi(vi a) { return vcvtq_f32_s32(a); }
 static inline vi vf_trunc(vf a) { return vcvtq_s32_f32(a); }
 static inline vf vf_bits(vi a) { return vreinterpretq_f32_s32(a); }

@@ -202,17 +202,33 @@ LANE_INLINE void lanes_symmetric(int n, int half, int stride, const vf *x, const
     found->inverse = vf_select(some, s.kept, zero);
 }
 
-/* What search_descent begins with: codes are nearest(inverse * x), and the sums of w*x*l and w*l*l. */
-typedef struct descent_start {
+/* A group's state in search_descent: codes are nearest(inverse * x) at first, and xl and ll the sums of w*x*l and w*l*l. */
+typedef struct descent {
     vf inverse, xl, ll;
     vm zero; /* lanes of zeros: their codes are -half, and their scale is zero */
     vm odd;
-} descent_start;
+} descent;
 
-LANE_INLINE void lanes_start(int n, int half, int stride, const vf *x, vf *w, vf *wx, vf *code, descent_start *d)
+/* The first element of the largest magnitude, which only a tie of both signs needs to look for, and that magnitude. */
+LANE_INLINE void lanes_peak(int n, int stride, const vf *x, vf *top, vf *top_abs)
+{
+    vf high = x[0], low = x[0];
+    vm ignored;
+    for (int i = 1; i < n; i++) {
+        high = vf_max(x[i * stride], high);
+        low = vf_min(x[i * stride], low);
+    }
+    const vf depth = vf_sub(vf_set(0), low);
+    *top_abs = vf_max(high, depth);
+    *top = vf_select(vf_gt(high, depth), high, low);
+    if (vm_any(vm_and(vf_eq(high, depth), vf_gt(high, vf_set(0))))) lanes_extreme(n, stride, x, top, top_abs, &ignored);
+}
+
+/* Lanes with an element that is not finite, or whose sums overflow, are odd. */
+LANE_INLINE void lanes_start(int n, int half, int stride, const vf *x, vf *w, vf *wx, vf *code, descent *d)
 {
     vf top, top_abs;
-    lanes_extreme(n, stride, x, &top, &top_abs, &d->odd);
+    lanes_peak(n, stride, x, &top, &top_abs);
     d->zero = vf_lt(top_abs, vf_set(SEARCH_EPS));
     d->inverse = vf_div(vf_set((float)-half), top);
     d->xl = d->ll = vf_set(0);
@@ -223,68 +239,61 @@ LANE_INLINE void lanes_start(int n, int half, int stride, const vf *x, vf *w, vf
         d->xl = vf_add(d->xl, vf_mul(wx[i], code[i]));
         d->ll = vf_add(d->ll, vf_mul(vf_mul(w[i], code[i]), code[i]));
     }
+    d->odd = vm_andnot(vm_not(vf_le(d->ll, vf_set(FLT_MAX))), d->zero);
 }
 
-/* True in the lanes where search_descent is certain to change nothing: those of most groups. The quotient that it rounds is
- * compared with the code's interval without dividing, and with a margin for what that changes. */
-LANE_INLINE vm lanes_settled(int n, int half, int stride, const vf *x, vf *scale, descent_start *d)
+/* True in the lanes where another round of search_descent with codes of three bits is certain to change nothing, as it is for most
+ * groups: the quotient that it rounds is compared with the code's interval without dividing, and with a margin for what that
+ * changes. Beyond the first and the last code there is no bound but LIMIT. */
+LANE_INLINE vm lanes_settled(int n, int stride, const vf *x, const vf *w, const vf *wx, const vf *code, const descent *d)
 {
+    static const float low[8] = {-0.499f, 0.501f, 1.501f, 2.501f, -LIMIT / 2, -3.499f, -2.499f, -1.499f};
+    static const float high[8] = {0.499f, 1.499f, 2.499f, LIMIT / 2, -3.501f, -2.501f, -1.501f, -0.501f};
     const vf zero = vf_set(0);
-    vf w[16], wx[16], code[16];
-    lanes_start(n, half, stride, x, w, wx, code, d);
     vm settled = vf_eq(zero, zero);
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n * stride; i += stride) {
         const vf rest_xl = vf_sub(d->xl, vf_mul(wx[i], code[i])), rest_ll = vf_sub(d->ll, vf_mul(vf_mul(w[i], code[i]), code[i]));
-        const vf product = vf_mul(x[i * stride], rest_ll);
-        const vf within =
-            vf_min(vf_max(product, vf_mul(rest_xl, vf_set((float)-half))), vf_mul(rest_xl, vf_set((float)(half - 1))));
-        const vf off = vf_abs(vf_sub(within, vf_mul(rest_xl, code[i])));
-        const vm stays =
-            vm_and(vf_le(off, vf_mul(rest_xl, vf_set(0.499f))), vf_lt(vf_abs(product), vf_mul(rest_xl, vf_set(LIMIT))));
-        settled = vm_and(settled, vm_or(stays, vf_le(rest_xl, zero)));
+        const vf product = vf_mul(x[i], rest_ll);
+        const vi at = vi_bits(vf_add(code[i], vf_set(0x1.8p23f)));
+        const vm above = vf_le(vf_mul(rest_xl, vf_pick(low, at)), product),
+                 below = vf_le(product, vf_mul(rest_xl, vf_pick(high, at)));
+        settled = vm_and(settled, vm_or(vm_and(above, below), vf_le(rest_xl, zero)));
     }
-    *scale = vf_select(vf_gt(d->ll, zero), vf_div(d->xl, d->ll), zero);
-    *scale = vf_select(d->zero, zero, *scale);
-    return vm_or(settled, d->zero);
+    return settled;
 }
 
-/* DESCENTS vectors of groups, element i of set s being column i * DESCENTS + s; code[i] is search_descent's less half. */
-enum { DESCENTS = 4 };
-
-LANE_INLINE void lanes_descent(int n, int half, const vf *x, vf *code, vf *scale, descent_start *d)
+/* A round of search_descent over SETS sets of groups, element i of set s being column i * sets + s; code[i] is the baseline's less
+ * half. `moved` tells the lanes where a code changed. */
+LANE_INLINE void lanes_round(int n, int half, int sets, const vf *x, const vf *w, const vf *wx, vf *code, descent *d, vm *moved)
 {
     const vf zero = vf_set(0), limit = vf_set(LIMIT);
-    vf w[16 * DESCENTS], wx[16 * DESCENTS];
-    for (int s = 0; s < DESCENTS; s++)
-        lanes_start(n, half, DESCENTS, x + s, w + s, wx + s, code + s, d + s);
-    bool changed = true;
-    for (int round = 0; round < 5 && changed; round++) {
-        vm moved = vf_lt(zero, zero);
-        for (int i = 0; i < n; i++)
-            for (int s = 0; s < DESCENTS; s++) {
-                const int k = i * DESCENTS + s;
-                const vf old = code[k];
-                vf rest_xl = vf_sub(d[s].xl, vf_mul(wx[k], old)), rest_ll = vf_sub(d[s].ll, vf_mul(vf_mul(w[k], old), old));
-                const vf quotient = vf_div(vf_mul(x[k], rest_ll), rest_xl);
-                vm move = vf_gt(rest_xl, zero);
-                d[s].odd = vm_or(d[s].odd, vm_andnot(move, vf_lt(vf_abs(quotient), limit)));
-                const vf l = bounded(vf_round(quotient), (float)-half, (float)(half - 1));
-                move = vm_and(move, vf_ne(l, old));
-                rest_xl = vf_add(rest_xl, vf_mul(wx[k], l));
-                rest_ll = vf_add(rest_ll, vf_mul(vf_mul(w[k], l), l));
-                const vf gain = vf_mul(vf_mul(rest_xl, rest_xl), d[s].ll), had = vf_mul(vf_mul(d[s].xl, d[s].xl), rest_ll);
-                move = vm_and(move, vm_and(vf_gt(rest_ll, zero), vf_gt(gain, had)));
-                code[k] = vf_select(move, l, old);
-                d[s].xl = vf_select(move, rest_xl, d[s].xl);
-                d[s].ll = vf_select(move, rest_ll, d[s].ll);
-                moved = vm_or(moved, move);
-            }
-        changed = vm_any(moved);
-    }
-    for (int s = 0; s < DESCENTS; s++) {
-        scale[s] = vf_select(vf_gt(d[s].ll, zero), vf_div(d[s].xl, d[s].ll), zero);
-        scale[s] = vf_select(d[s].zero, zero, scale[s]);
-    }
+    for (int s = 0; s < sets; s++)
+        moved[s] = vf_lt(zero, zero);
+    for (int i = 0; i < n; i++)
+        for (int s = 0; s < sets; s++) {
+            const int k = i * sets + s;
+            const vf old = code[k];
+            vf rest_xl = vf_sub(d[s].xl, vf_mul(wx[k], old)), rest_ll = vf_sub(d[s].ll, vf_mul(vf_mul(w[k], old), old));
+            const vf quotient = vf_div(vf_mul(x[k], rest_ll), rest_xl);
+            vm move = vf_gt(rest_xl, zero);
+            d[s].odd = vm_or(d[s].odd, vm_andnot(move, vf_lt(vf_abs(quotient), limit)));
+            const vf l = bounded(vf_round(quotient), (float)-half, (float)(half - 1));
+            move = vm_and(move, vf_ne(l, old));
+            rest_xl = vf_add(rest_xl, vf_mul(wx[k], l));
+            rest_ll = vf_add(rest_ll, vf_mul(vf_mul(w[k], l), l));
+            const vf gain = vf_mul(vf_mul(rest_xl, rest_xl), d[s].ll), had = vf_mul(vf_mul(d[s].xl, d[s].xl), rest_ll);
+            move = vm_and(move, vm_and(vf_gt(rest_ll, zero), vf_gt(gain, had)));
+            code[k] = vf_select(move, l, old);
+            d[s].xl = vf_select(move, rest_xl, d[s].xl);
+            d[s].ll = vf_select(move, rest_ll, d[s].ll);
+            moved[s] = vm_or(moved[s], move);
+        }
+}
+
+LANE_INLINE vf lanes_scale(const descent *d)
+{
+    const vf zero = vf_set(0);
+    return vf_select(vm_andnot(vf_gt(d->ll, zero), d->zero), vf_div(d->xl, d->ll), zero);
 }
 
 typedef struct positive_found {

@@ -27,7 +27,7 @@ typedef struct smelt_codec_variant {
     smelt_unpack_fn *unpack; /* NULL: use a lower level's */
 } smelt_codec_variant;
 
-enum { SMELT_CODEC_VARIANTS = 4 };
+enum { SMELT_CODEC_VARIANTS = 5 };
 
 typedef struct smelt_codec {
     smelt_dtype dtype;

@@ -109,3 +109,13 @@ const char *model_dir_name(const smelt_model *m, smelt_arena *arena)
     if (*title && strcmp(title, ".") != 0 && strcmp(title, "..") != 0) return title;
     return path_base(arena, m->path && realpath(m->path, real) ? real : "");
 }
+
+uint64_t model_params(const smelt_model *model)
+{
+    uint64_t total = 0, n;
+    for (size_t i = 0; i < model->n_tensors; i++)
+        if (shape_elems(&model->tensors[i].shape, &n)) total += n;
+    return total;
+}
+
+double bits_per_weight(uint64_t bytes, uint64_t params) { return params ? 8.0 * (double)bytes / (double)params : 0; }

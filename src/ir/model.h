@@ -64,5 +64,8 @@ const smelt_tensor *model_find(const smelt_model *model, const char *name);
 const char *model_dir_name(const smelt_model *model, smelt_arena *arena);
 smelt_status model_side(smelt_model *model, const char *name, const void *data, size_t size, smelt_err *err);
 const smelt_side_file *model_side_find(const smelt_model *model, const char *name);
+/* Elements of all tensors, and what `bytes` of storage make for each of them. */
+uint64_t model_params(const smelt_model *model);
+double bits_per_weight(uint64_t bytes, uint64_t params);
 
 #endif

@@ -3,27 +3,16 @@
  * GB/s of float32 for packing, packing with importances and unpacking, and how many times as fast that is as our baseline and as
  * ggml. One core, least processor time of some runs; 1 Mi elements, so that reading and writing stay in the cache as they do in a
  * conversion's units. */
-#include <dlfcn.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "peer_ggml.h"
 #include "quant/codecs.h"
 
 enum { ELEMS = 1 << 20, COLS = 4096 };
-
-typedef size_t peer_pack_fn(int type, const float *src, void *dst, int64_t start, int64_t rows, int64_t cols, const float *weights);
-/* ggml_type_traits, as far as it is needed. */
-typedef struct peer_traits {
-    const char *name;
-    int64_t elems, interleave;
-    size_t bytes;
-    bool quantized;
-    void (*unpack)(const void *src, float *dst, int64_t n);
-} peer_traits;
-typedef const peer_traits *peer_traits_fn(int type);
 
 typedef struct job {
     const float *x, *weights;
@@ -31,8 +20,7 @@ typedef struct job {
     void *packed;
     smelt_dtype type;
     const smelt_codec_fns *fns;
-    peer_pack_fn *peer_pack;
-    peer_traits_fn *peer_traits;
+    peer_ggml ggml; /* without a library: there is none to compare with */
 } job;
 
 static void pack(const job *j) { j->fns->pack(j->x, j->packed, ELEMS / COLS, COLS, NULL); }
@@ -40,9 +28,9 @@ static void pack_weighted(const job *j) { j->fns->pack(j->x, j->packed, ELEMS / 
 static void unpack(const job *j) { j->fns->unpack(j->packed, j->y, ELEMS); }
 
 static int peer_id(const job *j) { return smelt_dtype_get(j->type)->gguf_id; }
-static void peer_pack(const job *j) { j->peer_pack(peer_id(j), j->x, j->packed, 0, ELEMS / COLS, COLS, NULL); }
-static void peer_pack_weighted(const job *j) { j->peer_pack(peer_id(j), j->x, j->packed, 0, ELEMS / COLS, COLS, j->weights); }
-static void peer_unpack(const job *j) { j->peer_traits(peer_id(j))->unpack(j->packed, j->y, ELEMS); }
+static void peer_pack(const job *j) { j->ggml.quantize(peer_id(j), j->x, j->packed, 0, ELEMS / COLS, COLS, NULL); }
+static void peer_pack_weighted(const job *j) { j->ggml.quantize(peer_id(j), j->x, j->packed, 0, ELEMS / COLS, COLS, j->weights); }
+static void peer_unpack(const job *j) { j->ggml.traits(peer_id(j))->unpack(j->packed, j->y, ELEMS); }
 
 static double now(void)
 {
@@ -93,7 +81,7 @@ static void measure_peer(job *j, double speeds[MEASURES])
 {
     const smelt_dtype_row *row = smelt_dtype_get(j->type);
     /* Its types without a decoder are intermediate ones. */
-    if (!j->peer_pack || !j->peer_traits || row->gguf_id < 0 || !j->peer_traits(row->gguf_id)->unpack) return;
+    if (!j->ggml.library || row->gguf_id < 0 || !j->ggml.traits(row->gguf_id)->unpack) return;
     if (j->fns->weights != SMELT_WEIGHTS_REQUIRED) speeds[PACK] = speed(peer_pack, j);
     if (row->kind == SMELT_KIND_BLOCK) speeds[PACK_WEIGHTED] = speed(peer_pack_weighted, j);
     speeds[UNPACK] = speed(peer_unpack, j);
@@ -136,12 +124,8 @@ int main(int argc, char **argv)
 {
     float *x = malloc(4 * ELEMS), *y = malloc(4 * ELEMS);
     static float weights[COLS];
-    void *packed = malloc(8 * ELEMS), *so = argc > 1 && *argv[1] ? dlopen(argv[1], RTLD_NOW) : NULL;
+    void *packed = malloc(8 * ELEMS);
     if (!x || !y || !packed) return 4;
-    if (argc > 1 && *argv[1] && !so) {
-        fprintf(stderr, "%s\n", dlerror());
-        return 2;
-    }
     uint64_t seed = 1;
     for (int i = 0; i < ELEMS; i++) {
         double sum = 0;
@@ -153,10 +137,7 @@ int main(int argc, char **argv)
         weights[i % COLS] = (float)(sum * sum);
     }
     job j = {.x = x, .weights = weights, .y = y, .packed = packed};
-    if (so) {
-        *(void **)&j.peer_pack = dlsym(so, "ggml_quantize_chunk");
-        *(void **)&j.peer_traits = dlsym(so, "ggml_get_type_traits");
-    }
+    if (argc > 1 && *argv[1] && !peer_ggml_open(&j.ggml, argv[1])) return 2;
     printf("%-21s", "type        level");
     for (int m = 0; m < MEASURES; m++) {
         static const char *const titles[] = {"pack", "weighted", "unpack"};
@@ -177,6 +158,6 @@ int main(int argc, char **argv)
     free(x);
     free(y);
     free(packed);
-    if (so) dlclose(so);
+    if (j.ggml.library) dlclose(j.ggml.library);
     return 0;
 }

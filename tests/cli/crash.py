@@ -6,6 +6,7 @@ name afterwards, and `--resume` must end with the bytes of an undisturbed run.
 """
 
 import array
+import itertools
 import json
 import os
 import random
@@ -23,6 +24,7 @@ import run
 SMELT = os.path.abspath(sys.argv[1])
 ENV = run.environment(SMELT)
 TINY = os.path.join(ENV["DATA"], "tiny-llama")
+MATRICES = 48
 checks = failures = 0
 
 
@@ -104,6 +106,40 @@ def stopped_by(sig, source, reference, work):
     check(sorted(os.listdir(work)) == ["out.gguf", "out.json"], f"{name}: left behind: {os.listdir(work)}")
 
 
+def write_imatrix(path, matrices, seed):
+    """The legacy form: entries of name, calls, values; the chunks; the data set's name."""
+    random.seed(seed)
+    with open(path, "wb") as f:
+        f.write(struct.pack("<i", matrices))
+        for i in range(matrices):
+            name = f"blk.{i}.ffn_up.weight".encode()
+            f.write(struct.pack("<i", len(name)) + name + struct.pack("<ii1024f", 1, 1024, *(random.random() for _ in range(1024))))
+        f.write(struct.pack("<ii", 1, 4) + b"text")
+
+
+def another_matrix(source, work):
+    """An interrupted run is not gone on with under another importance matrix, were it in a file of the same name."""
+    target, matrix = os.path.join(work, "out.gguf"), os.path.join(work, "matrix.dat")
+    journal, reference = os.path.join(work, ".out.gguf.smelt-journal"), os.path.join(work, "reference.gguf")
+    command = ["quantize", source, target, "Q4_0", "--threads", "1", "--imatrix", matrix]
+    write_imatrix(matrix, MATRICES, 1)
+    for attempt in itertools.count():
+        process = subprocess.Popen([SMELT, *command], env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and not (os.path.exists(journal) and os.path.getsize(journal) >= 100):
+            time.sleep(0.0002)
+        process.kill()
+        if process.wait(timeout=120) or attempt == 20:
+            break
+    write_imatrix(matrix, MATRICES, 2)
+    done = smelt(*command, "--resume")
+    check(done.returncode == 3 and not os.path.exists(target), f"another matrix: {done.returncode} {done.stderr}")
+    write_imatrix(matrix, MATRICES, 1)
+    done = smelt(*command, "--resume")
+    check(done.returncode == 0 and "found finished" in done.stdout, f"the same matrix: {done.returncode} {done.stderr}")
+    command[2] = reference
+    check(smelt(*command).returncode == 0 and content(reference) == content(target), "the same matrix: other bytes")
+
+
 def full_disk(work):
     """A limit on the size of files is what a full disk is to a program, and needs no rights."""
     reference, target = os.path.join(work, "reference.gguf"), os.path.join(work, "out.gguf")
@@ -162,11 +198,11 @@ def no_place(work):
 def main():
     with tempfile.TemporaryDirectory(prefix="smelt-crash-") as tmp:
         source, reference = os.path.join(tmp, "source.gguf"), os.path.join(tmp, "reference.gguf")
-        make_source(source, 48)
+        make_source(source, MATRICES)
         done = smelt("quantize", source, reference, "Q4_0", "--manifest", reference + ".json")
         check(done.returncode == 0, f"undisturbed: {done.returncode} {done.stderr}")
         scenarios = [(lambda work, sig=sig: stopped_by(sig, source, reference, work)) for sig in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)]
-        for scenario in scenarios + [full_disk, no_place]:
+        for scenario in scenarios + [lambda work: another_matrix(source, work), full_disk, no_place]:
             with tempfile.TemporaryDirectory(dir=tmp) as work:
                 scenario(work)
     print(f"{checks} checks, {failures} failed")

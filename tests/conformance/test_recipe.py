@@ -4,12 +4,18 @@ A snapshot lists, for every mix, the tensors that get another type than the mix'
 lists, except the experts' of some layers, so the lists give the model; what they do not give, the widths of rows that are
 neither the model's nor the feed-forward's, is here, from the published configurations."""
 import collections
+import json
 import re
 import subprocess
+import sys
 
 import pytest
 
 from conftest import ROOT
+
+sys.path.insert(0, str(ROOT / "tests/cli"))
+
+import big_shapes  # noqa: E402
 
 # The family as we call it ("-": not one of ours), and the columns of matrices whose input is not the embedding.
 MODELS = {
@@ -86,6 +92,44 @@ def test_types_are_those_of_the_snapshot(peers, build, model, mix):
     sizes = {"layers": "n_layer", "heads": "n_head", "kv_heads": "n_head_kv", "experts": "n_expert"}
     chosen = choose(build, family, mix, rows, *(f"{ours}={shape.get(theirs, 0)}" for ours, theirs in sizes.items()))
     assert chosen == {name: special.get(name, default) for name in rows}
+
+
+def qwen3(layers, h, ff, heads, kv):
+    yield "model.embed_tokens.weight", [151936, h]
+    for i in range(layers):
+        p = f"model.layers.{i}."
+        for name, rows, cols in (("self_attn.q_proj", heads * 128, h), ("self_attn.k_proj", kv * 128, h), ("self_attn.v_proj", kv * 128, h),
+                                 ("self_attn.o_proj", h, heads * 128), ("mlp.gate_proj", ff, h), ("mlp.up_proj", ff, h), ("mlp.down_proj", h, ff)):
+            yield p + name + ".weight", [rows, cols]
+        for name, n in ("input_layernorm", h), ("post_attention_layernorm", h), ("self_attn.q_norm", 128), ("self_attn.k_norm", 128):
+            yield p + name + ".weight", [n]
+    yield "model.norm.weight", [h]
+    yield "lm_head.weight", [151936, h]
+
+
+def config(family, layers, h, ff, heads, kv, vocab, head_dim):
+    return {"architectures": [family + "ForCausalLM"], "model_type": family.lower(), "hidden_size": h, "intermediate_size": ff, "head_dim": head_dim,
+            "num_attention_heads": heads, "num_key_value_heads": kv, "num_hidden_layers": layers, "rms_norm_eps": 1e-6, "rope_theta": 1e6,
+            "max_position_embeddings": 40960, "vocab_size": vocab, "tie_word_embeddings": False}
+
+
+CHECKPOINTS = {
+    "meta-llama-3.1-70b-instruct": (config("Llama", 80, 8192, 28672, 64, 8, 128256, 128), big_shapes.llama(80, 8192, 28672, 64, 8, 128256)),
+    "qwen3-0.6b": (config("Qwen3", 28, 1024, 3072, 16, 8, 151936, 128), qwen3(28, 1024, 3072, 16, 8)),
+    "qwen3-14b": (config("Qwen3", 40, 5120, 17408, 40, 8, 151936, 128), qwen3(40, 5120, 17408, 40, 8)),
+}
+
+
+@pytest.mark.parametrize("model", CHECKPOINTS)
+def test_types_of_a_checkpoint_that_is_all_headers(smelt, peers, tmp_path, model):
+    """The same through the command, which reads a checkpoint of the model's true shapes whose weights are holes in files."""
+    big_shapes.make(str(tmp_path / "model"), *CHECKPOINTS[model], "BF16")
+    _, sections = read_snapshot(peers / f"llama.cpp/tests/snapshots/{model}.schema")
+    for mix in MIXES:
+        default, special = sections[mix]
+        shown = smelt("quantize", tmp_path / "model", tmp_path / "out.gguf", mix, "--print-recipe", "--json", check=True)
+        given = {t["name"]: t["given"] for t in json.loads(shown.stdout)["tensors"] if "norm" not in t["name"]}
+        assert set(special) <= set(given) and given == {name: special.get(name, default) for name in given}, mix
 
 
 # What no snapshot has, as llama-quantize --dry-run says it of a file that is nothing but headers and zeros.

@@ -1,0 +1,2 @@
+/* 32-element types with importances with NEON. */
+#include "quant/simd/weighted.inc"
