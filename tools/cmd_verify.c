@@ -44,35 +44,6 @@ static smelt_status read_limits(const verify_opts *o, smelt_policy *policy, smel
     return SMELT_OK;
 }
 
-/* A report under its name only when it is complete. */
-static smelt_status write_report(const verify_result *r, verify_report_fn *report, const char *path, smelt_err *err)
-{
-    smelt_buf text = {0};
-    smelt_sink *sink = NULL;
-    smelt_arena arena = {0};
-    int file;
-    const char *name = path_base(&arena, path);
-    smelt_status st = name ? report(r, &text, err) : smelt_oom(err);
-    if (st == SMELT_OK) st = sink_open(path, false, false, &sink, err);
-    if (st == SMELT_OK) st = sink_add(sink, name, text.size, &file, err);
-    if (st == SMELT_OK) st = sink_write(sink, file, text.data, text.size, 0, err);
-    if (st == SMELT_OK) st = sink_commit(sink, err);
-    if (sink && st != SMELT_OK) sink_discard(sink);
-    if (sink) sink_close(sink);
-    buf_free(&text);
-    arena_free(&arena);
-    return st;
-}
-
-static smelt_status print_report(const verify_result *r, verify_report_fn *report, smelt_err *err)
-{
-    smelt_buf text = {0};
-    const smelt_status st = report(r, &text, err);
-    if (st == SMELT_OK) fwrite(text.data, 1, text.size, stdout);
-    buf_free(&text);
-    return st;
-}
-
 static smelt_status conclude(const verify_opts *o, const verify_result *r, smelt_err *err)
 {
     for (size_t i = 0; i < r->n_warnings; i++)

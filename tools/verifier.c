@@ -1,7 +1,6 @@
 #include "tools/verifier.h"
 
-#include <errno.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/io.h"
@@ -179,5 +178,33 @@ smelt_status verifier_run(const smelt_ctx *ctx, const verifier_opts *o, verify_r
     buf_free(&v.ids);
     model_free(&v.candidate);
     model_free(&v.original);
+    return st;
+}
+
+smelt_status write_report(const verify_result *r, verify_report_fn *report, const char *path, smelt_err *err)
+{
+    smelt_buf text = {0};
+    smelt_sink *sink = NULL;
+    smelt_arena arena = {0};
+    int file;
+    const char *name = path_base(&arena, path);
+    smelt_status st = name ? report(r, &text, err) : smelt_oom(err);
+    if (st == SMELT_OK) st = sink_open(path, false, false, &sink, err);
+    if (st == SMELT_OK) st = sink_add(sink, name, text.size, &file, err);
+    if (st == SMELT_OK) st = sink_write(sink, file, text.data, text.size, 0, err);
+    if (st == SMELT_OK) st = sink_commit(sink, err);
+    if (sink && st != SMELT_OK) sink_discard(sink);
+    if (sink) sink_close(sink);
+    buf_free(&text);
+    arena_free(&arena);
+    return st;
+}
+
+smelt_status print_report(const verify_result *r, verify_report_fn *report, smelt_err *err)
+{
+    smelt_buf text = {0};
+    const smelt_status st = report(r, &text, err);
+    if (st == SMELT_OK) fwrite(text.data, 1, text.size, stdout);
+    buf_free(&text);
     return st;
 }

@@ -20,4 +20,8 @@ typedef struct verifier_opts {
  * if the two cannot be compared. That the candidate fails is no error: r->passed says it. */
 smelt_status verifier_run(const smelt_ctx *ctx, const verifier_opts *o, verify_result *r, smelt_err *err);
 
+/* Writes a report, which is under its name only when it is complete; prints one. */
+smelt_status write_report(const verify_result *r, verify_report_fn *report, const char *path, smelt_err *err);
+smelt_status print_report(const verify_result *r, verify_report_fn *report, smelt_err *err);
+
 #endif

@@ -102,6 +102,11 @@ smelt_status verify_greedy_run(const smelt_ctx *ctx, const verify_logits_args *a
     const size_t begin = bos >= 0;
     speech s = {.vocab = engine_vocab(a->original), .ops = score_select(ctx->cpu), .steps = steps};
     s.prompt = n / 2 < PROMPT ? n / 2 : PROMPT;
+    const uint64_t places = engine_context(a->original);
+    if (places && places < s.prompt + steps) {
+        s.prompt = (size_t)(places / 2);
+        s.steps = steps = (size_t)places - s.prompt;
+    }
     if (s.prompt <= begin || !steps) return SMELT_OK;
     if (prompts > MOST_PROMPTS) prompts = MOST_PROMPTS;
     if (prompts > n / s.prompt) prompts = n / s.prompt;

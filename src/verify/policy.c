@@ -21,15 +21,15 @@ typedef struct default_row {
 } default_row;
 
 static const default_row default_rows[] = {
-    {32, 1e-6, 1e-5, 0.998, 0.998, 1.0005, 120, 100, 0, 0},
-    {15, 0.005, 0.05, 0.96, 0.96, 1.01, 40, 30, 0, 0},
-    {7.5, 0.03, 0.3, 0.92, 0.92, 1.03, 30, 20, 0, 0},
-    {6, 0.05, 0.5, 0.9, 0.9, 1.05, 24, 12, 0, 0},
-    {5, 0.15, 1.5, 0.85, 0.85, 1.1, 18, 8, 0, 0},
-    {4, 0.4, 4, 0.7, 0.7, 1.3, 12, 3, 0.02, 0},
-    {3, 1, 8, 0.55, 0.55, 2, 7, 0, 0.2, 0.001},
-    {2, 3, 15, 0.3, 0.3, 8, 2, -3, 1, 0.02},
-    {0, 8, 30, 0.05, 0.1, 100, 0, -6, 1, 0.2},
+    {32, 1e-5, 1e-4, 0.995, 0.995, 1.001, 120, 100, 0, 0},
+    {15, 0.01, 0.1, 0.95, 0.95, 1.02, 45, 40, 0, 0},
+    {7.5, 0.05, 0.5, 0.9, 0.9, 1.05, 36, 26, 0, 0},
+    {6.5, 0.2, 2, 0.75, 0.75, 1.2, 28, 16, 0, 0},
+    {5.5, 0.4, 8, 0.65, 0.7, 1.4, 20, 10, 0, 0},
+    {4, 0.8, 12, 0.5, 0.55, 1.8, 14, 5, 0, 0},
+    {3, 2, 16, 0.35, 0.4, 4, 8, 1, 0.05, 0},
+    {2, 6, 20, 0.15, 0.2, 50, 3, -3, 0.5, 0.01},
+    {0, 12, 40, 0.02, 0.05, 1e4, 0, -6, 1, 0.1},
 };
 
 static const default_row *row_for(double bits)
@@ -106,13 +106,15 @@ static smelt_status metric_by_name(const char *name, const char *where, verify_m
 smelt_status policy_set(smelt_policy *p, verify_metric metric, const char *text, const char *from, smelt_err *err)
 {
     char *end;
-    double v = strtod(text, &end);
-    if (end != text && strcmp(end, "%") == 0) {
+    const bool none = strcmp(text, "none") == 0;
+    double v = none ? NAN : strtod(text, &end);
+    if (!none && end != text && strcmp(end, "%") == 0) {
         v /= 100;
         end++;
     }
-    if (end == text || *end || !isfinite(v))
-        return smelt_fail(err, SMELT_E_USAGE, "--%s: '%.64s' is no number", verify_metric_get(metric)->name, text);
+    if (!none && (end == text || *end || !isfinite(v)))
+        return smelt_fail(err, SMELT_E_USAGE, "--%s: '%.64s' is no number (none takes a limit away)",
+                          verify_metric_get(metric)->name, text);
     policy_rule *rule;
     SMELT_TRY(add_rule(p, NULL, &rule, err));
     rule->limit[metric] = (policy_limit){true, v, from};
@@ -364,7 +366,7 @@ static void judge_tensors(judging *j, verify_metric metric)
     bool any = false, breached = false;
     for (size_t i = 0; i < w->n; i++) {
         const verify_tensor *t = &w->list[i];
-        const policy_limit limit = limit_for(j->p, metric, t->name, smelt_dtype_bpw(t->type));
+        const policy_limit limit = limit_for(j->p, metric, t->name, verify_bits(t->type));
         const double v = tensor_value(t, metric);
         if (!limit.set || isnan(v)) continue;
         const bool max = verify_metric_get(metric)->max;
@@ -426,7 +428,7 @@ smelt_status policy_judge(const smelt_policy *p, verify_result *r, smelt_err *er
             judge_tensors(&j, metric);
             continue;
         }
-        const policy_limit limit = limit_for(p, metric, NULL, r->candidate.bpw);
+        const policy_limit limit = limit_for(p, metric, NULL, r->candidate.bits);
         if (limit.set)
             add_check(&j, (verify_check){.metric = metric,
                                          .from = limit.from,
@@ -442,7 +444,7 @@ smelt_status policy_judge(const smelt_policy *p, verify_result *r, smelt_err *er
     for (size_t i = 0; i < j.n; i++)
         if (!warn_undecided(r, &j.list[i])) return smelt_oom(err);
     r->policy = p->title      ? arena_strdup(&r->arena, p->title)
-                : p->defaults ? arena_printf(&r->arena, "default for %.1f bits a weight", r->candidate.bpw)
+                : p->defaults ? arena_printf(&r->arena, "default for weights of %.4g bits", r->candidate.bits)
                               : arena_strdup(&r->arena, "none");
     return r->policy ? SMELT_OK : smelt_oom(err);
 }

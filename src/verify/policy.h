@@ -40,7 +40,7 @@ void policy_free(smelt_policy *p);
 smelt_status policy_load(smelt_policy *p, const char *path, smelt_err *err);
 /* The same from text; `dir` is where files that it extends are, NULL: there are none. */
 smelt_status policy_parse(smelt_policy *p, const char *text, size_t n, const char *dir, const char *name, smelt_err *err);
-/* Adds a limit for everything; `text` is a number, with % if it is a share. E_USAGE if it is none. */
+/* Adds a limit for everything; `text` is a number, with % if it is a share, or none. E_USAGE if it is none. */
 smelt_status policy_set(smelt_policy *p, verify_metric metric, const char *text, const char *from, smelt_err *err);
 
 /* Judges a result: r->checks, breached, undecided, passed, warnings. E_USAGE if a limit was asked for by an option or a file and nothing was

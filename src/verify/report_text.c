@@ -147,8 +147,8 @@ static void put_nonfinite(smelt_buf *out, const verify_nonfinite *n)
 
 smelt_status report_text(const verify_result *r, smelt_buf *out, smelt_err *err)
 {
-    put_identity(out, "candidate", &r->candidate);
-    put_identity(out, "original", &r->original);
+    put_identity(out, r->policy ? "candidate" : "second", &r->candidate);
+    put_identity(out, r->policy ? "original" : "first", &r->original);
     put_nonfinite(out, &r->nonfinite);
     put_structure(out, &r->structure);
     put_weights(out, &r->weights);

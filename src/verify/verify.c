@@ -84,6 +84,12 @@ bool verify_warn(verify_result *r, const char *fmt, ...)
     return true;
 }
 
+double verify_bits(smelt_dtype dtype)
+{
+    const double bits = smelt_dtype_bpw(dtype);
+    return smelt_dtype_get(dtype)->kind == SMELT_KIND_FLOAT && bits < 16 ? 5 : bits;
+}
+
 static int by_bytes(const verify_type *a, const verify_type *b) { return a->bytes > b->bytes ? -1 : a->bytes < b->bytes; }
 
 smelt_status verify_identify(const smelt_model *m, verify_result *r, verify_identity *id, smelt_err *err)
@@ -121,6 +127,10 @@ smelt_status verify_identify(const smelt_model *m, verify_result *r, verify_iden
         types[k] = all[d];
     }
     id->types = types;
+    for (size_t i = 0; i < id->n_types; i++) {
+        const double bits = verify_bits(types[i].dtype);
+        if (types[i].params * 20 >= id->params && (id->bits == 0 || bits < id->bits)) id->bits = bits;
+    }
     id->bpw = id->params ? 8.0 * (double)id->bytes / (double)id->params : 0;
     return SMELT_OK;
 }

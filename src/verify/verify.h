@@ -27,7 +27,8 @@ typedef struct verify_identity {
     const char *variant; /* "v3, little-endian"; NULL: nothing to add */
     const char *family;  /* "llama"; NULL: not known */
     uint64_t params, bytes;
-    double bpw;
+    double bpw;  /* of all parameters together */
+    double bits; /* of a weight of the coarsest type that has at least a twentieth of the parameters */
     size_t n_types;
     const verify_type *types; /* [n_types], most bytes first */
     const char *hash;         /* of the content, in hexadecimal; NULL: not computed */
@@ -59,7 +60,8 @@ typedef struct verify_structure {
     const verify_difference *list; /* [n] differences, then notes */
 } verify_structure;
 
-/* A candidate's tensor beside the original's. A block is one of the candidate's type, or 256 elements of a row of a plain type. */
+/* A candidate's tensor beside the original's. A block is one of the candidate's type, or 256 elements of a row of a plain type. What a block
+ * loses is seen against its own size, but not against less than a hundredth of what the tensor's values usually are. */
 typedef struct verify_tensor {
     const char *name;
     int layer; /* -1: in none */
@@ -72,7 +74,9 @@ typedef struct verify_tensor {
     double cosine; /* NAN if one of them is all zero */
     double max_error;
     uint64_t max_error_at; /* element, row-major */
-    uint64_t blocks, saturated, zeroed;
+    uint64_t blocks;
+    uint64_t saturated;    /* more than one of eight original values is a quarter beyond the block's largest */
+    uint64_t zeroed;       /* all zero, and were not */
     double block_snr;      /* of the worst block; INFINITY: no error */
     uint64_t block_snr_at; /* its first element */
     uint64_t nonfinite;    /* values that are NaN or infinite where the original's are not */

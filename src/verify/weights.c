@@ -25,6 +25,7 @@ typedef struct sums {
 typedef struct pair {
     const smelt_tensor *a, *b; /* candidate, original */
     uint64_t n, row, block, stretch, stretches;
+    double least; /* square of a value that is still worth something */
 } pair;
 
 /* Adds the elements that are finite in both, one by one. */
@@ -48,16 +49,16 @@ static void add_odd(const float *x, const float *y, uint64_t n, uint64_t at, sum
     }
 }
 
-/* Whether more than one of eight values is larger than what the block can say. */
+/* Whether more than one of eight values is a quarter larger than what the block can say. */
 static bool saturated(const float *x, uint64_t n, float most)
 {
     uint64_t beyond = 0;
     for (uint64_t i = 0; i < n; i++)
-        beyond += fabsf(x[i]) > most;
+        beyond += fabsf(x[i]) > 1.25F * most;
     return beyond * 8 > n;
 }
 
-static void add_block(const score_ops *ops, const float *x, const float *y, uint64_t n, uint64_t at, sums *s)
+static void add_block(const score_ops *ops, double least, const float *x, const float *y, uint64_t n, uint64_t at, sums *s)
 {
     score_sums e = {0};
     if (ops->finite(x, n) && ops->finite(y, n))
@@ -70,12 +71,13 @@ static void add_block(const score_ops *ops, const float *x, const float *y, uint
     s->ee += e.ee;
     s->blocks++;
     s->compared += n;
-    if (e.x_max > 0 && !(e.y_max > 0))
+    const double floor = least * (double)n, size = e.xx > floor ? e.xx : floor;
+    if (e.xx > floor && !(e.y_max > 0))
         s->zeroed++;
-    else if (e.x_max > e.y_max && saturated(x, n, e.y_max))
+    else if (e.xx > floor && e.x_max > e.y_max && saturated(x, n, e.y_max))
         s->saturated++;
-    if (e.ee > 0 && e.xx / e.ee < s->worst) {
-        s->worst = e.xx / e.ee;
+    if (e.ee > 0 && size / e.ee < s->worst) {
+        s->worst = size / e.ee;
         s->worst_at = at;
     }
     if (e.e_max > s->e_max) {
@@ -99,7 +101,7 @@ static void add_stretch(const smelt_ctx *ctx, const score_ops *ops, const pair *
         const uint64_t rest = p->row - at % p->row;
         n = p->block < rest ? p->block : rest;
         n = n < end - at ? n : end - at;
-        add_block(ops, x + (at - first), y + (at - first), n, at, s);
+        add_block(ops, p->least, x + (at - first), y + (at - first), n, at, s);
     }
 }
 
@@ -199,7 +201,25 @@ static smelt_status make_room(work *w, const pair *p, smelt_err *err)
     return ok ? SMELT_OK : smelt_oom(err);
 }
 
-static smelt_status compare(work *w, const pair *p, const char *name, verify_tensor *out, smelt_err *err)
+/* The ten-thousandth part of the mean square of the original's values, from a few stretches. */
+static double least_square(const smelt_ctx *ctx, const score_ops *ops, const pair *p, float *x)
+{
+    enum { LOOKS = 8 };
+    const uint64_t step = p->stretches < LOOKS ? 1 : p->stretches / LOOKS;
+    double sum = 0, count = 0;
+    for (uint64_t i = 0; i < p->stretches; i += step) {
+        const uint64_t first = i * p->stretch, n = p->n - first < p->stretch ? p->n - first : p->stretch;
+        score_sums s;
+        tensor_floats(ctx, p->b, first, n, x);
+        if (!ops->finite(x, n)) continue;
+        ops->sums(x, x, n, &s);
+        sum += s.xx;
+        count += (double)n;
+    }
+    return count > 0 ? 1e-4 * sum / count : 0;
+}
+
+static smelt_status compare(work *w, pair *p, const char *name, verify_tensor *out, smelt_err *err)
 {
     for (int side = 0; side < 2; side++) {
         const smelt_tensor *t = side ? p->b : p->a;
@@ -208,6 +228,7 @@ static smelt_status compare(work *w, const pair *p, const char *name, verify_ten
                               smelt_dtype_get(t->dtype)->name);
     }
     SMELT_TRY(make_room(w, p, err));
+    p->least = least_square(w->ctx, w->ops, p, w->x[0]);
     const uint64_t step = w->quick ? SAMPLE : 1, parts = (p->stretches + step - 1) / step;
     const int threads = w->ctx->threads;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
