@@ -120,19 +120,25 @@ static void result(verify_result *r, bool bad)
     smelt_arena *arena = &r->arena;
     static const verify_type q4[] = {{SMELT_DT_Q4_0, 211, 134479872, 75644928}, {SMELT_DT_F32, 61, 35136, 140544}};
     static const verify_type bf[] = {{SMELT_DT_BF16, 272, 134515008, 269030016}};
-    r->candidate = (verify_identity){bad ? hostile[1] : "out/smollm2-135m-q4_0.gguf",
-                                     "GGUF",
-                                     "v3",
-                                     "llama",
-                                     134515008,
-                                     75785472,
-                                     4.507,
-                                     2,
-                                     q4,
-                                     "1f0a6f4ad6e06b1fb2a9d7f3c95d0a41"};
-    r->original = (verify_identity){
-        "models/SmolLM2-135M-Instruct",    "Hugging Face directory", NULL, "llama", 134515008, 269030016, 16, 1, bf,
-        "c0ffee4ad6e06b1fb2a9d7f3c95d0a42"};
+    r->candidate = (verify_identity){.path = bad ? hostile[1] : "out/smollm2-135m-q4_0.gguf",
+                                     .format = "GGUF",
+                                     .variant = "v3",
+                                     .family = "llama",
+                                     .params = 134515008,
+                                     .bytes = 75785472,
+                                     .bpw = 4.507,
+                                     .n_types = 2,
+                                     .types = q4,
+                                     .hash = "1f0a6f4ad6e06b1fb2a9d7f3c95d0a41"};
+    r->original = (verify_identity){.path = "models/SmolLM2-135M-Instruct",
+                                    .format = "Hugging Face directory",
+                                    .family = "llama",
+                                    .params = 134515008,
+                                    .bytes = 269030016,
+                                    .bpw = 16,
+                                    .n_types = 1,
+                                    .types = bf,
+                                    .hash = "c0ffee4ad6e06b1fb2a9d7f3c95d0a42"};
     static const verify_difference differences[] = {
         {AREA_TENSOR, false, "output_norm", NULL, "f32 [576]"},
         {AREA_TEMPLATE, true, "chat template", "{{ messages }}<script>document.title='broken'</script>", NULL},
