@@ -198,9 +198,9 @@ static void empty_models_have_a_hash(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(is_what_the_definition_says), cmocka_unit_test(hexadecimal_is_the_canonical_order),
-        cmocka_unit_test(types_make_no_difference),    cmocka_unit_test(blocks_are_their_values),
-        cmocka_unit_test(everything_else_makes_one),   cmocka_unit_test(order_and_threads_make_no_difference),
+        cmocka_unit_test(is_what_the_definition_says),  cmocka_unit_test(hexadecimal_is_the_canonical_order),
+        cmocka_unit_test(types_make_no_difference),     cmocka_unit_test(blocks_are_their_values),
+        cmocka_unit_test(everything_else_makes_one),    cmocka_unit_test(order_and_threads_make_no_difference),
         cmocka_unit_test(a_tied_output_does_not_count), cmocka_unit_test(empty_models_have_a_hash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -289,6 +288,7 @@ static void what_contradicts_itself_is_refused(void **state)
     }
 }
 
+/* Anything quadratic takes hours here, and ctest's limit ends it. */
 static void a_megabyte_of_one_letter_takes_no_minutes(void **state)
 {
     (void)state;
@@ -300,7 +300,6 @@ static void a_megabyte_of_one_letter_takes_no_minutes(void **state)
     assert_int_equal(make(&f, "{\"added_tokens\":[" TOKEN(12, "<x>", "") "],\"normalizer\":{\"type\":\"NFC\"}," BYTES "," ABC "}"),
                      SMELT_OK);
     smelt_buf text = {0};
-    time_t start = time(NULL);
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
         smelt_buf ids = {0};
         for (text.size = 0; text.size < N;)
@@ -308,7 +307,6 @@ static void a_megabyte_of_one_letter_takes_no_minutes(void **state)
         assert_int_equal(tok_encode(f.tok, f.state, (const char *)text.data, text.size, 0, &ids, &f.err), SMELT_OK);
         buf_free(&ids);
     }
-    assert_true(time(NULL) - start < 30);
     buf_free(&text);
     drop(&f);
 }
