@@ -90,7 +90,7 @@ static int to_config(const smelt_hparams *h, json_t *config)
 const smelt_arch smelt_arch_falcon = {
     .name = "falcon",
     .stands_for = "Falcon 7B, 11B, 40B, 180B, RW",
-    .hf_classes = "FalconForCausalLM|RWForCausalLM",
+    .hf_classes = "FalconForCausalLM|RWForCausalLM|FalconModel|RWModel",
     .model_type = "falcon",
     .prefix = "transformer.",
     .hp = hp,

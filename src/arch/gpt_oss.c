@@ -83,7 +83,7 @@ static int to_config(const smelt_hparams *h, json_t *config)
 const smelt_arch smelt_arch_gpt_oss = {
     .name = "gpt-oss",
     .stands_for = "gpt-oss-20b, gpt-oss-120b",
-    .hf_classes = "GptOssForCausalLM",
+    .hf_classes = "GptOssForCausalLM|GptOssModel",
     .model_type = "gpt_oss",
     .prefix = "model.",
     .hp = hp,

@@ -94,7 +94,7 @@ static int to_config(const smelt_hparams *h, json_t *config)
 const smelt_arch smelt_arch_gptneo = {
     .name = "gptneo",
     .stands_for = "GPT-Neo 125M to 2.7B",
-    .hf_classes = "GPTNeoForCausalLM",
+    .hf_classes = "GPTNeoForCausalLM|GPTNeoModel",
     .model_type = "gpt_neo",
     .prefix = "transformer.",
     .hp = hp,

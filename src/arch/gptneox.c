@@ -56,7 +56,7 @@ static smelt_status derive(const json_t *config, smelt_hparams *h, smelt_err *er
 const smelt_arch smelt_arch_gptneox = {
     .name = "gptneox",
     .stands_for = "GPT-NeoX-20B, Pythia",
-    .hf_classes = "GPTNeoXForCausalLM",
+    .hf_classes = "GPTNeoXForCausalLM|GPTNeoXModel",
     .model_type = "gpt_neox",
     .prefix = "gpt_neox.",
     .hp = hp,

@@ -253,6 +253,12 @@ static smelt_status become(smelt_model *m, const smelt_arch *arch, smelt_err *er
     return SMELT_OK;
 }
 
+static bool has_head(smelt_model *m, const smelt_arch *arch)
+{
+    const char *name = name_fill(&m->arena, arch_rule(arch, SMELT_R_OUTPUT)->hf, -1, -1, part_suffix(SMELT_PART_WEIGHT));
+    return name && model_find(m, name);
+}
+
 smelt_status arch_from_hf(const smelt_ctx *ctx, smelt_model *m, smelt_err *err)
 {
     (void)ctx;
@@ -281,7 +287,7 @@ smelt_status arch_from_hf(const smelt_ctx *ctx, smelt_model *m, smelt_err *err)
     const size_t len = cls ? strlen(cls) : 0, tail = sizeof bare - 1, own = strcspn(arch->hf_classes, "|");
     const bool headless =
         len > tail && strcmp(cls + len - tail, bare) == 0 && !(len == own && memcmp(cls, arch->hf_classes, len) == 0);
-    if (headless && !model_find(m, "lm_head.weight")) m->hp.v[SMELT_HP_TIED] = 1;
+    if (headless && !has_head(m, arch)) m->hp.v[SMELT_HP_TIED] = 1;
     SMELT_TRY(names_from_hf(m, arch, err));
     if (m->hp.set[SMELT_HP_ROPE_SCALING] && (rope_scaling)m->hp.v[SMELT_HP_ROPE_SCALING] == ROPE_LLAMA3)
         SMELT_TRY(rope_freqs_make(m, err));

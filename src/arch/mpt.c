@@ -48,10 +48,25 @@ static const smelt_hp_rule hp[] = {
 static const smelt_hp keys[] = {H(CTX),     H(EMBD),   H(LAYERS),    H(FF),        H(HEADS),
                                 H(KV_SAID), H(LN_EPS), H(CLAMP_KQV), H(ALIBI_MAX), H(COUNT)};
 
+/* Members of which the published models all have the same value, and that no reader knows another of. */
+static smelt_status check_usual(const json_t *config, smelt_err *err)
+{
+    const json_t *attn = json_object_get(config, "attn_config"), *scale = json_object_get(config, "logit_scale");
+    const char *norm = json_string_value(json_object_get(config, "norm_type")), *what = NULL;
+    const size_t n = norm ? strlen(norm) : 0;
+    if (n && (n < 9 || strcmp(norm + n - 9, "layernorm") != 0)) what = "norm_type";
+    if (scale && !json_is_null(scale)) what = "logit_scale";
+    if (json_is_true(json_object_get(attn, "rope"))) what = "attn_config.rope";
+    if (json_is_true(json_object_get(attn, "prefix_lm"))) what = "attn_config.prefix_lm";
+    return what ? smelt_fail(err, SMELT_E_UNSUPPORTED, "config.json: '%s' has a value that smelt knows no MPT model of", what)
+                : SMELT_OK;
+}
+
 static smelt_status derive(const json_t *config, smelt_hparams *h, smelt_err *err)
 {
     const json_t *attn = json_object_get(config, "attn_config"), *ratio = json_object_get(config, "expansion_ratio");
     const char *type = json_string_value(json_object_get(attn, "attn_type"));
+    SMELT_TRY(check_usual(config, err));
     if (ratio && !json_is_null(ratio)) {
         double ff = json_is_number(ratio) ? json_number_value(ratio) * h->v[H(EMBD)] : 0;
         if (!(ff >= 1 && ff <= UINT32_MAX))
@@ -87,7 +102,7 @@ static int to_config(const smelt_hparams *h, json_t *config)
 const smelt_arch smelt_arch_mpt = {
     .name = "mpt",
     .stands_for = "MPT 7B, 30B",
-    .hf_classes = "MptForCausalLM|MPTForCausalLM",
+    .hf_classes = "MptForCausalLM|MPTForCausalLM|MptModel|MPTModel",
     .model_type = "mpt",
     .prefix = "transformer.",
     .hp = hp,

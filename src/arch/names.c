@@ -3,7 +3,7 @@
 
 #include "arch/internal.h"
 
-enum { SHOW = 20, N_PARTS = SMELT_PART_BIAS + 1 };
+enum { SHOW = 40, N_PARTS = SMELT_PART_BIAS + 1 };
 
 /* What the name of a checkpoint's tensor means. */
 typedef struct found {

@@ -47,14 +47,16 @@ static const smelt_hp keys[] = {H(CTX),    H(EMBD),     H(FF),        H(LAYERS),
 
 static smelt_status derive(const json_t *config, smelt_hparams *h, smelt_err *err)
 {
-    (void)config;
+    if (json_is_true(json_object_get(config, "qk_layernorm")))
+        return smelt_fail(err, SMELT_E_UNSUPPORTED,
+                          "config.json: 'qk_layernorm' is true; norms of queries and keys are not known here");
     return derive_rotary(h, 0.5, err);
 }
 
 const smelt_arch smelt_arch_phi2 = {
     .name = "phi2",
     .stands_for = "Phi-1, Phi-1.5, Phi-2",
-    .hf_classes = "PhiForCausalLM",
+    .hf_classes = "PhiForCausalLM|PhiModel",
     .model_type = "phi",
     .prefix = "model.",
     .hp = hp,

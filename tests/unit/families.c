@@ -612,6 +612,69 @@ static void every_family_reads_without_its_prefix(void **state)
     }
 }
 
+/* As AutoModel saves them. */
+static void decoders_alone_use_their_embedding_as_the_head(void **state)
+{
+    (void)state;
+    for (int id = 0; id < FAMILIES; id++) {
+        smelt_model m;
+        smelt_err err = {0};
+        char extra[120];
+        const char *cls = families[id].cls, *tail = strstr(cls, "ForCausalLM") ? "ForCausalLM" : "LMHeadModel";
+        snprintf(extra, sizeof extra, "\"architectures\": [\"%.*sModel\"]", (int)(strlen(cls) - strlen(tail)), cls);
+        make(&m, id, extra, "");
+        for (size_t i = 0; i < m.n_tensors;) {
+            if (!strstr(m.tensors[i].name, "lm_head") && !strstr(m.tensors[i].name, "embed_out")) {
+                i++;
+                continue;
+            }
+            memmove(&m.tensors[i], &m.tensors[i + 1], (--m.n_tensors - i) * sizeof *m.tensors);
+        }
+        assert_int_equal(model_reindex(&m, NULL), SMELT_OK);
+        if (arch_from_hf(&ctx, &m, &err) != SMELT_OK) fail_msg("%s: %s", extra, err.text);
+        assert_non_null(m.arch);
+        assert_true(m.hp.v[SMELT_HP_TIED] == 1 && !model_find(&m, "output.weight"));
+        model_free(&m);
+    }
+}
+
+static void all_misfits_stand_in_one_error(void **state)
+{
+    (void)state;
+    /* All that a decoder of 2 layers can lack, with as many strange tensors and a wrong shape. */
+    smelt_model m;
+    smelt_err err = {0};
+    make(&m, QWEN2MOE, "", "");
+    char names[24][96];
+    size_t n = 0;
+    while (m.n_tensors > 4 && n < 24) {
+        snprintf(names[n], sizeof *names, "missing: %s", m.tensors[m.n_tensors - 1].name);
+        m.n_tensors--;
+        n++;
+    }
+    m.tensors[0].shape.dim[0]++;
+    assert_int_equal(model_reindex(&m, NULL), SMELT_OK);
+    add_all(&m, "model.layers.0.self_attn.rotary_emb.strange.buffer.with.a.long.name 2;model.layers.1.second.strange.tensor 3");
+    assert_int_equal(arch_from_hf(&ctx, &m, &err), SMELT_E_MISMATCH);
+    for (size_t i = 0; i < n; i++)
+        if (!strstr(err.text, names[i])) fail_msg("no '%s' in %s", names[i], err.text);
+    assert_non_null(strstr(err.text, "24 missing, 2 unexpected, 1 of the wrong shape"));
+    assert_non_null(strstr(err.text, "unexpected: model.layers.0.self_attn.rotary_emb.strange.buffer.with.a.long.name"));
+    assert_non_null(strstr(err.text, "unexpected: model.layers.1.second.strange.tensor"));
+    assert_non_null(strstr(err.text, "wrong shape: "));
+    model_free(&m);
+}
+
+static void values_that_nothing_computes_are_refused(void **state)
+{
+    (void)state;
+    refused(MPT, "\"logit_scale\": \"inv_sqrt_d_model\"", "", "logit_scale");
+    refused(MPT, "\"norm_type\": \"rmsnorm\"", "", "norm_type");
+    refused(MPT, "\"attn_config\": {\"rope\": true}", "", "rope");
+    refused(MPT, "\"attn_config\": {\"prefix_lm\": true}", "", "prefix_lm");
+    refused(PHI2, "\"qk_layernorm\": true", "", "qk_layernorm");
+}
+
 /* Their type says it, as it does to transformers. */
 static void configurations_without_a_class_have_a_family(void **state)
 {
@@ -1144,6 +1207,9 @@ int main(void)
         cmocka_unit_test(gpt_oss_keeps_the_numbers_of_its_activation),
         cmocka_unit_test(every_family_reads_without_its_prefix),
         cmocka_unit_test(configurations_without_a_class_have_a_family),
+        cmocka_unit_test(decoders_alone_use_their_embedding_as_the_head),
+        cmocka_unit_test(all_misfits_stand_in_one_error),
+        cmocka_unit_test(values_that_nothing_computes_are_refused),
         cmocka_unit_test(the_original_layout_of_gpt_oss_becomes_the_published_one),
         cmocka_unit_test(what_configurations_say_and_what_follows),
         cmocka_unit_test(the_rotary_share_of_a_gguf_gives_its_dimensions_again),
