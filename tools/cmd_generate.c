@@ -8,6 +8,7 @@
 #include "ir/format.h"
 #include "tools/compose.h"
 #include "tools/opts.h"
+#include "tools/report.h"
 #include "tools/tok_open.h"
 #include "vocab/chat.h"
 
@@ -96,7 +97,7 @@ static smelt_status answer(smelt_engine *engine, const smelt_vocab *vocab, const
     SMELT_TRY(cache_new(engine, &cache, err));
     size_t done = 0;
     smelt_status st = speak(s, false, true, err);
-    for (uint64_t i = 0; i < most && st == SMELT_OK; i++) {
+    for (uint64_t i = 0; i < most && st == SMELT_OK && !reporter_signal(); i++) {
         const size_t n = s->ids.size / sizeof(int32_t) - done;
         const smelt_seq seq = {.ids = (const int32_t *)(const void *)s->ids.data + done, .n = n, .first = n - 1, .cache = cache};
         st = engine_run(engine, &seq, 1, choose, c, err);
@@ -106,7 +107,8 @@ static smelt_status answer(smelt_engine *engine, const smelt_vocab *vocab, const
         st = s->ids.failed ? smelt_oom(err) : speak(s, true, false, err);
     }
     if (st == SMELT_OK) st = speak(s, true, true, err);
-    if (st == SMELT_OK) putchar('\n');
+    if (st == SMELT_OK) putchar('\n'), fflush(stdout);
+    if (st == SMELT_OK && reporter_signal()) st = smelt_fail(err, SMELT_E_CANCELLED, "interrupted");
     cache_free(cache);
     return st;
 }
@@ -163,7 +165,11 @@ static smelt_status run(const void *opts, const char *const *operand, int n, sme
     if (st == SMELT_OK) st = prepare(&model, &tok, o, &s.ids, err);
     if (st == SMELT_OK) {
         chooser c = {.sampler = &sampler, .vocab = engine_vocab(engine), .tokens = tok_count(tok.tok)};
+        /* The text that is there ends with its line, and the model is closed, when somebody has heard enough. */
+        reporter interrupts;
+        reporter_start(&interrupts, &ctx, true);
         st = answer(engine, model.vocab, o, &s, &c, err);
+        reporter_end(&interrupts);
     }
     sampler_free(&sampler);
     buf_free(&s.ids);

@@ -151,7 +151,8 @@ void svg_positions(smelt_buf *out, const verify_logits *l)
         buf_printf(out, "%c%.1f %.1f", g ? 'L' : 'M', LEFT + ((double)g + 0.5) * INNER / (double)groups, chart_y(&c, mean[g]));
     buf_printf(out, "\"/>\n");
     const double from = (double)l->first_position, n = (double)l->n_by_position, step = step_for(n, 8);
-    for (double at = ceil(from / step) * step; at <= from + n; at += step) {
+    for (int i = (int)ceil(from / step); i * step <= from + n; i++) {
+        const double at = i * step;
         char text[32];
         snprintf(text, sizeof text, "%g", at);
         put_tick(out, LEFT + (at - from) / n * INNER, text);

@@ -68,3 +68,15 @@ def test_smollm2_is_transformers(logits, workshop, smollm2, outtype):
         want = np.concatenate(list(model(ids).logits.numpy()))
     for source in (smollm2, workshop.big_gguf("smollm2", outtype)):
         assert far(logits(source, ids.tolist()), want) <= BOUND
+
+
+@pytest.mark.parametrize("mix", ["Q8_0", "Q4_0", "Q6_K", "Q4_K_M"])
+def test_a_quantised_file_is_transformers(smelt, logits, smollm2, tmp_path, mix):
+    import torch
+    import transformers
+    smelt("quantize", smollm2, tmp_path / "small.gguf", mix, "--quiet", check=True)
+    model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file="small.gguf", dtype=torch.float32).eval()
+    ids = torch.randint(0, 49152, (2, 150), generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        want = np.concatenate(list(model(ids).logits.numpy()))
+    assert far(logits(tmp_path / "small.gguf", ids.tolist()), want) <= BOUND
