@@ -7,7 +7,7 @@
 #include "tools/compose.h"
 #include "tools/opts.h"
 #include "tools/report.h"
-#include "tools/tok_open.h"
+#include "tools/text_ids.h"
 
 typedef struct ppl_opts {
     const char *text;
@@ -44,16 +44,11 @@ static bool progress(void *user, const perplexity_sum *sum, size_t chunks)
     return false;
 }
 
-/* The text's ids with what the tokenizer puts in front; names of special tokens in it are text, as for llama-perplexity, which
- * leaves out one line end at the end, too. */
 static smelt_status read_text(const tok_source *tok, const char *path, smelt_buf *ids, smelt_err *err)
 {
     smelt_map *map;
     SMELT_TRY(map_open(path, &map, err));
-    size_t n = (size_t)map->size;
-    if (n && map->data[n - 1] == '\n') n--;
-    buf_put(ids, tok->desc->before, tok->desc->n_before * sizeof *tok->desc->before);
-    const smelt_status st = tok_encode(tok->tok, tok->state, (const char *)map->data, n, SMELT_TOK_LITERAL, ids, err);
+    const smelt_status st = ids_of_text(tok, map->size ? (const char *)map->data : "", (size_t)map->size, ids, err);
     map_close(map);
     return st;
 }
@@ -112,7 +107,6 @@ static smelt_status run(const void *opts, const char *const *operand, int n, sme
     smelt_buf ids = {0};
     smelt_status st = tok_source_open(operand[0], &tok, err);
     if (st == SMELT_OK) st = read_text(&tok, o->text, &ids, err);
-    if (st == SMELT_OK && ids.failed) st = smelt_oom(err);
     const int32_t bos = st == SMELT_OK && tok.desc->n_before ? tok.desc->before[0] : -1;
     tok_source_close(&tok);
     if (st == SMELT_OK) st = score(&ctx, operand[0], o, &ids, bos, err);

@@ -4,12 +4,13 @@
 #include <unistd.h>
 
 #include "tools/compose.h"
+#include "tools/derives.h"
 #include "tools/opts.h"
 #include "tools/report.h"
 #include "tools/verifier.h"
 
 typedef struct verify_opts {
-    const char *against, *text, *tokens, *policy, *junit, *html;
+    const char *against, *derives_from, *imatrix, *text, *tokens, *policy, *junit, *html;
     uint64_t context, chunks, threads;
     bool quick, fast, json, quiet;
     const char *limit[METRIC_COUNT];
@@ -17,6 +18,9 @@ typedef struct verify_opts {
 
 static const opt options[] = {
     {"--against", OPT_TEXT, "SRC", "the original: a checkpoint of any format", offsetof(verify_opts, against)},
+    {"--derives-from", OPT_TEXT, "SRC", "instead: make the file again from SRC by its own recipe, and compare every bit",
+     offsetof(verify_opts, derives_from)},
+    {"--imatrix", OPT_TEXT, "FILE", "with --derives-from: the importance matrix that was used", offsetof(verify_opts, imatrix)},
     {"--text", OPT_TEXT, "FILE", "the text to predict (default: a built-in one)", offsetof(verify_opts, text)},
     {"--tokens", OPT_TEXT, "FILE", "the same as token ids, white space between them", offsetof(verify_opts, tokens)},
     {"--context", OPT_COUNT, "N", "tokens of a chunk (default: 512)", offsetof(verify_opts, context)},
@@ -56,11 +60,22 @@ static smelt_status conclude(const verify_opts *o, const verify_result *r, smelt
     return smelt_fail(err, SMELT_E_FAILED, "%zu of %zu thresholds are breached", r->breached, r->n_checks);
 }
 
+static smelt_status check_derivation(const verify_opts *o, const char *candidate, smelt_err *err)
+{
+    const derives_opts d = {candidate, o->derives_from, o->imatrix, o->threads, o->quiet};
+    bool same;
+    if (o->against) return smelt_fail(err, SMELT_E_USAGE, "--against and --derives-from are two questions; ask one at a time");
+    SMELT_TRY(derives(&d, &same, err));
+    return same ? SMELT_OK : smelt_fail(err, SMELT_E_FAILED, "%s is not what %s and its recipe give", candidate, o->derives_from);
+}
+
 static smelt_status run(const void *opts, const char *const *operand, int n, smelt_err *err)
 {
     (void)n;
     const verify_opts *o = opts;
-    if (!o->against) return smelt_fail(err, SMELT_E_USAGE, "compared with what? --against ORIGINAL");
+    if (o->derives_from) return check_derivation(o, operand[0], err);
+    if (o->imatrix) return smelt_fail(err, SMELT_E_USAGE, "--imatrix is for --derives-from");
+    if (!o->against) return smelt_fail(err, SMELT_E_USAGE, "compared with what? --against ORIGINAL, or --derives-from SRC");
     if (o->text && o->tokens) return smelt_fail(err, SMELT_E_USAGE, "--text and --tokens are two ways to give one text");
     if (o->threads > 1024) return smelt_fail(err, SMELT_E_USAGE, "--threads %llu: at most 1024", (unsigned long long)o->threads);
     smelt_ctx ctx;

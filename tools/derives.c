@@ -125,20 +125,23 @@ static smelt_status regenerate(const json_t *recipe, derivation *d, smelt_arena 
     for (size_t i = 0; name && i < sizeof makers / sizeof *makers; i++)
         if (strcmp(makers[i]->name, name) == 0) c = makers[i];
     if (!c) return smelt_fail(err, SMELT_E_CORRUPT, "its recipe names no command that makes files");
-    char *argv[RECORDED_ARGS], *target = target_name(arena, d->opts->candidate);
-    const char *operand[RECORDED_ARGS + 3];
+    enum { OPERANDS = 3 };
+    char *argv[RECORDED_ARGS + 1 + OPERANDS],
+        *operands[OPERANDS] = {arena_strdup(arena, d->opts->source), target_name(arena, d->opts->candidate),
+                               type ? arena_strdup(arena, type) : NULL};
+    const char *operand[RECORDED_ARGS + 1 + OPERANDS];
     int argc, n;
     bool help;
     SMELT_TRY(recorded_args(c, json_object_get(recipe, "options"), d->opts->imatrix, arena, argv, &argc, err));
     void *opts = arena_calloc(arena, 1, c->opts_size);
-    if (!opts || !target) return smelt_oom(err);
+    char *end = arena_strdup(arena, "--");
+    if (!opts || !end || !operands[0] || !operands[1] || (type && !operands[2])) return smelt_oom(err);
+    argv[argc++] = end;
+    for (int i = 0; i < OPERANDS; i++)
+        if (operands[i]) argv[argc++] = operands[i];
     smelt_err why = {0};
-    if (opts_parse(c, argc, argv, opts, operand, &n, &help, &why) != SMELT_OK || n)
+    if (opts_parse(c, argc, argv, opts, operand, &n, &help, &why) != SMELT_OK)
         return smelt_fail(err, SMELT_E_CORRUPT, "its recipe cannot be carried out: %s", why.text);
-    operand[n++] = d->opts->source;
-    operand[n++] = target;
-    if (type) operand[n++] = type;
-    if (n < c->min || n > c->max) return smelt_fail(err, SMELT_E_CORRUPT, "its recipe has no type, or one too many");
     run_opts *run = opts;
     run->against = d;
     run->quiet = d->opts->quiet;

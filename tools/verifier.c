@@ -5,7 +5,8 @@
 
 #include "base/io.h"
 #include "ir/format.h"
-#include "tools/tok_open.h"
+#include "tools/text_ids.h"
+#include "verify/recorded.h"
 
 enum { CONTEXT = 512, QUICK_CHUNKS = 2, PROMPTS = 8, STEPS = 16 };
 
@@ -41,25 +42,6 @@ static char *spell(void *user, smelt_arena *arena, const int32_t *ids, size_t n)
     return out;
 }
 
-/* Ids as decimal numbers with white space or commas between. */
-static smelt_status parse_ids(verifier *v, const char *text, size_t n, smelt_err *err)
-{
-    for (size_t at = 0; at < n;) {
-        if (strchr(" \t\r\n,", text[at]) && text[at]) {
-            at++;
-            continue;
-        }
-        uint64_t id = 0;
-        const size_t begin = at;
-        while (at < n && text[at] >= '0' && text[at] <= '9' && id <= INT32_MAX)
-            id = id * 10 + (uint64_t)(text[at++] - '0');
-        if (at == begin || id > INT32_MAX) return smelt_fail_at(err, SMELT_E_USAGE, begin, "%s: that is no token id", v->o->tokens);
-        const int32_t value = (int32_t)id;
-        buf_put(&v->ids, &value, sizeof value);
-    }
-    return SMELT_OK;
-}
-
 static smelt_status open_tokenizer(verifier *v, smelt_err *err)
 {
     smelt_err first = {0};
@@ -89,17 +71,10 @@ static smelt_status read_text(verifier *v, smelt_err *err)
     if (path) SMELT_TRY(map_open(path, &map, err));
     const char *text = map ? (const char *)map->data : (const char *)verify_sample;
     size_t n = map ? (size_t)map->size : verify_sample_size;
-    smelt_status st = SMELT_OK;
     v->text = path ? path : "built-in text";
-    if (o->tokens)
-        st = parse_ids(v, text, n, err);
-    else {
-        if (n && text[n - 1] == '\n') n--;
-        buf_put(&v->ids, v->tok.desc->before, v->tok.desc->n_before * sizeof *v->tok.desc->before);
-        st = tok_encode(v->tok.tok, v->tok.state, text, n, SMELT_TOK_LITERAL, &v->ids, err);
-    }
+    const smelt_status st = o->tokens ? ids_of_numbers(path, text, n, &v->ids, err) : ids_of_text(&v->tok, text, n, &v->ids, err);
     if (map) map_close(map);
-    return st == SMELT_OK && v->ids.failed ? smelt_oom(err) : st;
+    return st;
 }
 
 static smelt_status open_models(verifier *v, smelt_err *err)
@@ -110,19 +85,23 @@ static smelt_status open_models(verifier *v, smelt_err *err)
     return verify_identify(&v->original, v->r, &v->r->original, err);
 }
 
+/* 0: all. */
+static size_t most_chunks(const verifier_opts *o)
+{
+    return o->quick && (!o->chunks || o->chunks > QUICK_CHUNKS) ? QUICK_CHUNKS : o->chunks;
+}
+
 static smelt_status open_engines(verifier *v, smelt_err *err)
 {
     size_t n;
     const int32_t *ids = ids_of(v, &n);
-    size_t chunks = v->o->chunks;
-    if (v->o->quick && (!chunks || chunks > QUICK_CHUNKS)) chunks = QUICK_CHUNKS;
     const smelt_engine_opts opts = {.fast = v->o->fast};
     SMELT_TRY(engine_open(v->ctx, &v->candidate, &opts, &v->engine, err));
     SMELT_TRY(engine_open(v->ctx, &v->original, NULL, &v->original_engine, err));
     /* Models of few positions are tested on those. */
     const uint64_t positions = engine_context(v->original_engine);
     const size_t usual = positions && positions < CONTEXT ? (size_t)positions : CONTEXT;
-    SMELT_TRY(reference_from_engine(v->original_engine, ids, n, v->o->context ? v->o->context : usual, chunks, v->bos,
+    SMELT_TRY(reference_from_engine(v->original_engine, ids, n, v->o->context ? v->o->context : usual, most_chunks(v->o), v->bos,
                                     &v->reference, err));
     v->reference->text = v->text;
     if (engine_vocab(v->engine) == v->reference->vocab) return SMELT_OK;
@@ -147,12 +126,36 @@ static smelt_status compare_logits(verifier *v, smelt_err *err)
     return verify_greedy_run(v->ctx, &args, ids, n, v->bos, PROMPTS, STEPS, v->r, err);
 }
 
+/* Recorded logits are of their own text, and there is nothing else to compare with. */
+static smelt_status run_recorded(verifier *v, smelt_err *err)
+{
+    const verifier_opts *o = v->o;
+    v->r->original.format = "recorded logits";
+    if (o->weights_only) return smelt_fail(err, SMELT_E_USAGE, "%s holds recorded logits, and no weights to compare", o->against);
+    if (o->text || o->tokens || o->context)
+        return smelt_fail(err, SMELT_E_USAGE, "recorded logits are of their own text; leave out --text, --tokens and --context");
+    const smelt_status st = tok_source_open(o->candidate, &v->tok, NULL);
+    if (st == SMELT_E_NOMEM) return smelt_oom(err);
+    v->has_tok = st == SMELT_OK;
+    if (!v->has_tok) {
+        tok_source_close(&v->tok);
+        v->tok = (tok_source){0};
+    }
+    const smelt_engine_opts opts = {.fast = o->fast};
+    SMELT_TRY(engine_open(v->ctx, &v->candidate, &opts, &v->engine, err));
+    SMELT_TRY(recorded_fits(&v->original, v->candidate.vocab, engine_vocab(v->engine), err));
+    SMELT_TRY(recorded_open(&v->original, most_chunks(o), &v->reference, err));
+    SMELT_TRY(compare_logits(v, err));
+    return o->policy ? policy_judge(o->policy, v->r, err) : SMELT_OK;
+}
+
 static smelt_status run(verifier *v, smelt_err *err)
 {
     const bool logits = !v->o->weights_only;
     v->r->quick = v->o->quick;
     v->r->fast = v->o->fast;
     SMELT_TRY(open_models(v, err));
+    if (recorded_is(&v->original)) return run_recorded(v, err);
     if (logits) {
         /* What cannot be done is said before anything is computed. */
         SMELT_TRY(verify_comparable(&v->candidate, &v->original, err));

@@ -49,6 +49,16 @@ for name, data in st.items():
     put("safetensors", name, data)
 
 
+# Recorded logits: all of them, and the two largest of four.
+row = torch.tensor([4.0, 2.0, 1.0, 1.0]).log()
+tokens = torch.tensor([[3, 0, 1, 2], [0, 0, 0, 0]])
+put("recorded", "all", safetensors_save({"input_ids": tokens, "logits": row.repeat(2, 4, 1)}))
+top = {"input_ids": tokens, "top_ids": torch.tensor([0, 1], dtype=torch.int32).repeat(2, 4, 1), "top_logits": row[:2].repeat(2, 4, 1),
+       "log_sum_exp": torch.full((2, 4), 8.0, dtype=torch.float64).log(), "mass": torch.full((2, 4), 0.75, dtype=torch.float64),
+       "target_logits": row[tokens.roll(-1, 1)]}  # fmt: skip
+put("recorded", "top", safetensors_save(top, {"smelt.record.first": "1", "smelt.record.columns": "4"}))
+
+
 # PyTorch: current zips, in which storages are shared, strided, tied, nested; parameters; and the two older containers.
 def saved(obj, **options):
     f = io.BytesIO()

@@ -21,9 +21,13 @@
 #include "base/bytes.h"
 #include "scratch.h"
 #include "tools/compose.h"
+#include "verify/recorded.h"
+
+/* Opens an input and looks at all of it. */
+typedef smelt_status read_fn(const smelt_ctx *c, const char *path, smelt_model *model, smelt_err *err);
 
 typedef struct invalid_case {
-    const smelt_format *format;
+    read_fn *read;
     char folder[512];
     char name[256];
 } invalid_case;
@@ -207,6 +211,28 @@ static void describe(smelt_status st, const smelt_err *err, const char *path, sm
     buf_u8(out, 0);
 }
 
+static smelt_status read_recorded(const smelt_ctx *c, const char *path, smelt_model *model, smelt_err *err)
+{
+    smelt_reference *r;
+    reference_chunk chunk;
+    size_t n;
+    SMELT_TRY(source_open(c, path, model, err));
+    assert_true(recorded_is(model));
+    SMELT_TRY(recorded_open(model, 0, &r, err));
+    smelt_status st;
+    do
+        st = r->ops->next(r, 1, &chunk, &n, err);
+    while (st == SMELT_OK && n);
+    reference_close(r);
+    return st;
+}
+
+/* What reads more than a format does. */
+static const struct {
+    const char *name;
+    read_fn *read;
+} readers[] = {{"recorded", read_recorded}};
+
 static void is_refused_as_it_says(void **state)
 {
     const invalid_case *c = *state;
@@ -227,7 +253,7 @@ static void is_refused_as_it_says(void **state)
     smelt_model model;
     smelt_err err = {0};
     model_init(&model);
-    const smelt_status status = c->format->read(&ctx, to, &model, &err);
+    const smelt_status status = c->read(&ctx, to, &model, &err);
     model_free(&model);
     scratch_close(&work);
     assert_int_equal(mkdir(work.dir, 0700), 0);
@@ -253,30 +279,38 @@ static int by_case_name(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
+enum { MAX_CASES = 4096 };
+
+/* The cases of tests/invalid/NAME; returns how many there are now. */
+static size_t add_cases(const char *name, read_fn *read, invalid_case *cases, struct CMUnitTest *tests, size_t n)
+{
+    char folder[256];
+    snprintf(folder, sizeof folder, "%s/tests/invalid/%s", SMELT_SOURCE_DIR, name);
+    DIR *d = opendir(folder);
+    if (!d) return n;
+    for (struct dirent *e; n < MAX_CASES && (e = readdir(d));) {
+        if (e->d_name[0] == '.') continue;
+        invalid_case *c = &cases[n];
+        c->read = read;
+        snprintf(c->folder, sizeof c->folder, "%s/%.200s", folder, e->d_name);
+        snprintf(c->name, sizeof c->name, "%s/%.200s", name, e->d_name);
+        tests[n++] = (struct CMUnitTest){.name = c->name, .test_func = is_refused_as_it_says, .initial_state = c};
+    }
+    closedir(d);
+    return n;
+}
+
 int main(void)
 {
-    enum { MAX_CASES = 4096 };
     static invalid_case cases[MAX_CASES];
     static struct CMUnitTest tests[MAX_CASES];
     size_t n = 0;
     smelt_err err = {0};
     if (ctx_init(&ctx, &err) != SMELT_OK || !scratch_open(&work)) return 1;
-    for (const smelt_format *const *f = ctx.formats; *f; f++) {
-        char folder[256];
-        snprintf(folder, sizeof folder, "%s/tests/invalid/%s", SMELT_SOURCE_DIR, (*f)->name);
-        DIR *d = opendir(folder);
-        if (!d) continue;
-        for (struct dirent *e; n < MAX_CASES && (e = readdir(d));) {
-            if (e->d_name[0] == '.') continue;
-            invalid_case *c = &cases[n];
-            c->format = *f;
-            snprintf(c->folder, sizeof c->folder, "%s/%.200s", folder, e->d_name);
-            snprintf(c->name, sizeof c->name, "%s/%.200s", (*f)->name, e->d_name);
-            tests[n] = (struct CMUnitTest){.name = c->name, .test_func = is_refused_as_it_says, .initial_state = c};
-            n++;
-        }
-        closedir(d);
-    }
+    for (const smelt_format *const *f = ctx.formats; *f; f++)
+        n = add_cases((*f)->name, (*f)->read, cases, tests, n);
+    for (size_t i = 0; i < sizeof readers / sizeof *readers; i++)
+        n = add_cases(readers[i].name, readers[i].read, cases, tests, n);
     qsort(tests, n, sizeof *tests, by_case_name);
     const int failed = _cmocka_run_group_tests("invalid", tests, n, NULL, NULL);
     scratch_close(&work);
