@@ -257,7 +257,8 @@ FAULTS = {
 
 def verify(smelt, path, original, tokens, context):
     """(passed, what was breached: names of metrics)."""
-    done = subprocess.run([smelt, "verify", path, "--against", original, "--tokens", tokens, "--context", str(context), "--json", "--quiet", "--threads", "1"], capture_output=True, text=True)
+    options = ["--tokens", tokens, "--context", str(context), "--json", "--quiet", "--threads", "1"]
+    done = subprocess.run([smelt, "verify", path, "--against", original, *options], capture_output=True, text=True)
     if done.returncode in (0, 1) and done.stdout:
         return done.returncode == 0, breached(json.loads(done.stdout))
     if done.returncode == 3:  # it is not even a model of the family
