@@ -41,7 +41,7 @@ def value(logits: dict, *names) -> float:
     raise KeyError(names)
 
 
-@pytest.mark.parametrize("name", ["llama", "qwen2", "gptneox"])
+@pytest.mark.parametrize("name", ["falcon-7b-now", "gptj-now", "gpt-oss-wide"])
 def test_a_family(name, tmp_path, smelt, made):  # noqa: F811
     source = made.checkpoint(name)
     (tmp_path / "ids").write_text(" ".join(str(i * 37 % 64) for i in range(100)))
