@@ -73,7 +73,9 @@ static smelt_status add_specials(smelt_arena *arena, tiktoken_file *t, smelt_err
                 number ? arena_printf(arena, "%.*s%d%s", (int)(number - form), form, k, number + 2) : arena_strdup(arena, form);
             size_t id = t->n_own + (size_t)(t->kind->special[i].at + k);
             if (!s) return smelt_oom(err);
-            t->special[t->n_special++] = (smelt_tok_added){.text = {s, strlen(s)}, .id = (int32_t)id, .special = true};
+            /* They are looked for in normalised text. */
+            t->special[t->n_special++] =
+                (smelt_tok_added){.text = {s, strlen(s)}, .id = (int32_t)id, .special = true, .normalized = true};
             if (id >= t->n) t->n = id + 1;
         }
     return SMELT_OK;
