@@ -355,7 +355,7 @@ def test_copy(smelt, workshop, llama_quantize, tmp_path, kind):
 
 
 # Every mix that needs no importance matrix (tests/conformance/test_imatrix.py has those that do).
-@pytest.mark.parametrize("mix", ["Q1_0", "Q2_0", "MXFP4_MOE", "IQ3_S", "IQ3_M", "IQ4_NL", "IQ4_XS", "TQ1_0", "TQ2_0", "Q2_K", "Q3_K_S",
+@pytest.mark.parametrize("mix", ["Q2_0", "MXFP4_MOE", "IQ3_S", "IQ3_M", "IQ4_NL", "IQ4_XS", "TQ1_0", "TQ2_0", "Q2_K", "Q3_K_S",
                                  "Q3_K_M", "Q3_K_L", "Q4_K_S", "Q4_K_M", "Q5_K_S", "Q5_K_M", "Q6_K"])
 @pytest.mark.parametrize("name", ["hidden-256", "twelve-layers"])
 def test_larger_blocks(smelt, workshop, llama_quantize, tmp_path, name, mix):
