@@ -160,6 +160,20 @@ SMELT_API smelt_status smelt_convert(const char *src, const char *dst, const sme
 /* The same with the types of a quantization mix; the bytes are llama-quantize's. */
 SMELT_API smelt_status smelt_quantize(const char *src, const char *dst, const smelt_convert_opts *opts, smelt_err *err);
 
+/* Options of a verification; zeroed means defaults. */
+typedef struct smelt_verify_opts {
+    int threads;                     /* 0: one a processor */
+    const char *text;                /* file of the text that both are to predict; NULL: a built-in one */
+    size_t context, chunks;          /* tokens of a chunk, 0: 512; chunks, 0: all */
+    bool quick, fast;                /* samples only; the candidate with activations of 8 bits */
+    const char *policy;              /* file with limits, "default" or "none"; NULL: default */
+    const char *json, *junit, *html; /* files for reports; NULL: none */
+} smelt_verify_opts;
+
+/* Compares a candidate with its original: structure, weights, predictions. SMELT_OK if every limit holds; E_FAILED if one is breached or
+ * logits are not finite (the message says which, and the reports are written); E_MISMATCH if the two cannot be compared. */
+SMELT_API smelt_status smelt_verify(const char *candidate, const char *original, const smelt_verify_opts *opts, smelt_err *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -12,6 +12,7 @@
 #include "tools/compose.h"
 #include "tools/manifest.h"
 #include "tools/recorded.h"
+#include "tools/verifier.h"
 
 smelt_status smelt_model_open(const char *path, smelt_model **out, smelt_err *err)
 {
@@ -250,4 +251,42 @@ smelt_status smelt_convert(const char *src, const char *dst, const smelt_convert
 smelt_status smelt_quantize(const char *src, const char *dst, const smelt_convert_opts *opts, smelt_err *err)
 {
     return run(src, dst, true, opts, err);
+}
+
+static smelt_status write_reports(const smelt_verify_opts *o, const verify_result *r, smelt_err *err)
+{
+    const struct {
+        verify_report_fn *report;
+        const char *path;
+    } reports[] = {{report_json, o->json}, {report_junit, o->junit}, {report_html, o->html}};
+    for (size_t i = 0; i < sizeof reports / sizeof *reports; i++)
+        if (reports[i].path) SMELT_TRY(write_report(r, reports[i].report, reports[i].path, err));
+    return SMELT_OK;
+}
+
+smelt_status smelt_verify(const char *candidate, const char *original, const smelt_verify_opts *opts, smelt_err *err)
+{
+    static const smelt_verify_opts defaults;
+    const smelt_verify_opts *o = opts ? opts : &defaults;
+    smelt_ctx ctx;
+    SMELT_TRY(ctx_init(&ctx, err));
+    if (o->threads > 0) ctx.threads = o->threads;
+    smelt_policy policy;
+    verify_result r = {0};
+    policy_init(&policy);
+    const verifier_opts v = {.candidate = candidate,
+                             .against = original,
+                             .text = o->text,
+                             .context = o->context,
+                             .chunks = o->chunks,
+                             .quick = o->quick,
+                             .fast = o->fast,
+                             .policy = &policy};
+    smelt_status st = o->policy ? policy_load(&policy, o->policy, err) : SMELT_OK;
+    if (st == SMELT_OK) st = verifier_run(&ctx, &v, &r, err);
+    if (st == SMELT_OK) st = write_reports(o, &r, err);
+    if (st == SMELT_OK) st = verifier_verdict(&r, err);
+    verify_free(&r);
+    policy_free(&policy);
+    return st;
 }

@@ -55,9 +55,7 @@ static smelt_status conclude(const verify_opts *o, const verify_result *r, smelt
     SMELT_TRY(print_report(r, o->json ? report_json : report_text, err));
     if (o->junit) SMELT_TRY(write_report(r, report_junit, o->junit, err));
     if (o->html) SMELT_TRY(write_report(r, report_html, o->html, err));
-    if (r->passed) return SMELT_OK;
-    if (r->nonfinite.found) return smelt_fail(err, SMELT_E_FAILED, "logits are not finite");
-    return smelt_fail(err, SMELT_E_FAILED, "%zu of %zu thresholds are breached", r->breached, r->n_checks);
+    return verifier_verdict(r, err);
 }
 
 static smelt_status check_derivation(const verify_opts *o, const char *candidate, smelt_err *err)

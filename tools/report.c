@@ -61,7 +61,11 @@ static bool progress(void *user, const smelt_progress *p)
     double share = p->total ? (double)p->done / (double)p->total : 1, rate = spent > 0 ? (double)p->done / spent : 0;
     double left = rate > 0 ? (double)(p->total - p->done) / rate : 0;
     char text[160];
-    snprintf(text, sizeof text, "%s %5.1f %%  %7.1f MB/s  %3.0f s left  %s", p->stage, 100 * share, rate / 1e6, left, p->tensor);
+    if (!p->tensor)
+        snprintf(text, sizeof text, "%s %5.1f %%  %3.0f s left", p->stage, 100 * share, left);
+    else
+        snprintf(text, sizeof text, "%s %5.1f %%  %7.1f MB/s  %3.0f s left  %s", p->stage, 100 * share, rate / 1e6, left,
+                 p->tensor);
     if (r->terminal)
         fprintf(stderr, "\r%.79s\x1b[K", text);
     else
@@ -93,4 +97,13 @@ void reporter_end(reporter *r)
     end_line(r);
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
+}
+
+smelt_status print_report(const verify_result *r, verify_report_fn *report, smelt_err *err)
+{
+    smelt_buf text = {0};
+    const smelt_status st = report(r, &text, err);
+    if (st == SMELT_OK) fwrite(text.data, 1, text.size, stdout);
+    buf_free(&text);
+    return st;
 }

@@ -3,6 +3,7 @@
 #define SMELT_TOOLS_REPORT_H
 
 #include "convert/stream.h"
+#include "verify/verify.h"
 
 typedef struct reporter {
     bool quiet, terminal;
@@ -20,5 +21,7 @@ double seconds_now(void);
 /* "269.1 MB" in `buf`. */
 const char *human_bytes(uint64_t n, char *buf, size_t size);
 const char *human_count(uint64_t n, char *buf, size_t size);
+/* Prints a report to standard output. */
+smelt_status print_report(const verify_result *r, verify_report_fn *report, smelt_err *err);
 
 #endif

@@ -1,6 +1,5 @@
 #include "tools/verifier.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/io.h"
@@ -117,7 +116,6 @@ static smelt_status compare_logits(verifier *v, smelt_err *err)
                                      .original = v->original_engine,
                                      .original_model = &v->original,
                                      .spell = spell,
-                                     .progress = v->o->progress,
                                      .user = v};
     size_t n;
     const int32_t *ids = ids_of(v, &n);
@@ -203,11 +201,9 @@ smelt_status write_report(const verify_result *r, verify_report_fn *report, cons
     return st;
 }
 
-smelt_status print_report(const verify_result *r, verify_report_fn *report, smelt_err *err)
+smelt_status verifier_verdict(const verify_result *r, smelt_err *err)
 {
-    smelt_buf text = {0};
-    const smelt_status st = report(r, &text, err);
-    if (st == SMELT_OK) fwrite(text.data, 1, text.size, stdout);
-    buf_free(&text);
-    return st;
+    if (r->passed) return SMELT_OK;
+    if (r->nonfinite.found) return smelt_fail(err, SMELT_E_FAILED, "logits are not finite");
+    return smelt_fail(err, SMELT_E_FAILED, "%zu of %zu limits are breached", r->breached, r->n_checks);
 }

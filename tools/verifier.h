@@ -12,16 +12,15 @@ typedef struct verifier_opts {
     bool weights_only;               /* no logits: structure and weights */
     bool quick, fast;
     const smelt_policy *policy; /* NULL: judge nothing */
-    bool (*progress)(void *user, size_t chunks, size_t all, double kl);
-    void *user;
 } verifier_opts;
 
 /* Fills a zeroed result; verify_free after use, also after an error. E_USAGE, E_MISMATCH or E_UNSUPPORTED before anything is computed
  * if the two cannot be compared. That the candidate fails is no error: r->passed says it. */
 smelt_status verifier_run(const smelt_ctx *ctx, const verifier_opts *o, verify_result *r, smelt_err *err);
 
-/* Writes a report, which is under its name only when it is complete; prints one. */
+/* Writes a report, which is under its name only when it is complete. */
 smelt_status write_report(const verify_result *r, verify_report_fn *report, const char *path, smelt_err *err);
-smelt_status print_report(const verify_result *r, verify_report_fn *report, smelt_err *err);
+/* SMELT_OK if the candidate passed, otherwise E_FAILED with what there is to say. */
+smelt_status verifier_verdict(const verify_result *r, smelt_err *err);
 
 #endif

@@ -9,7 +9,7 @@ struct smelt_format;
 
 typedef struct smelt_progress {
     const char *stage;    /* "convert", "quantize" … */
-    const char *tensor;   /* the one that was just finished or is in work */
+    const char *tensor;   /* the one that was just finished or is in work; NULL: none, and not bytes are counted */
     uint64_t done, total; /* source bytes */
 } smelt_progress;
 

@@ -360,7 +360,6 @@ static smelt_status run_chunks(scoring *s, kept *k, smelt_err *err)
     reference_chunk chunk[TOGETHER];
     smelt_seq seqs[TOGETHER];
     score *of[TOGETHER];
-    double sum = 0;
     s->chunk = chunk;
     s->of = of;
     for (size_t n;;) {
@@ -386,10 +385,8 @@ static smelt_status run_chunks(scoring *s, kept *k, smelt_err *err)
         size_t c, token;
         bool in_original;
         if (find_odd(k, &c, &token, &in_original)) return SMELT_OK;
-        for (size_t i = before; i < k->n; i++)
-            sum += k->scores[i].kl;
-        if (s->a->progress && s->a->progress(s->a->user, k->n_chunks, ref->chunks, sum / (double)k->n))
-            return smelt_fail(err, SMELT_E_CANCELLED, "interrupted");
+        const smelt_progress progress = {.stage = "logits", .done = k->n_chunks, .total = ref->chunks};
+        if (s->ctx->progress && s->ctx->progress(s->ctx->user, &progress)) return smelt_fail(err, SMELT_E_CANCELLED, "interrupted");
     }
 }
 

@@ -36,8 +36,6 @@ typedef struct verify_logits_args {
     const smelt_model *original_model;
     /* The text of tokens, escaped, in the arena; NULL: no tokenizer, or out of memory. May be NULL itself. */
     char *(*spell)(void *user, smelt_arena *arena, const int32_t *ids, size_t n);
-    /* Called after every few chunks; true stops with E_CANCELLED. May be NULL. */
-    bool (*progress)(void *user, size_t chunks, size_t all, double kl);
     void *user;
 } verify_logits_args;
 

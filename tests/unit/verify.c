@@ -349,6 +349,109 @@ static void itself(void **state)
     close_models(&m);
 }
 
+/* A weight of layer 1 is NaN: the place where that was first seen, and the tensor. In the head it is the logits themselves. */
+static void not_finite(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *tensor, *what;
+        int layer;
+    } cases[] = {{"blk.1.ffn_down.weight", "feed-forward", 1},
+                 {"blk.0.attn_norm.weight", "norm before attention", 0},
+                 {"blk.1.attn_q.weight", "queries", 1},
+                 {"output.weight", "logits", -1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        models m = {0};
+        smelt_err err = {0};
+        smelt_arena arena = {0};
+        verify_result r = {0};
+        smelt_reference *ref;
+        open_models(&m);
+        /* A copy of the tensor in memory, with one element that is NaN. */
+        smelt_tensor *t = &m.original.tensors[model_find(&m.original, cases[i].tensor) - m.original.tensors];
+        uint8_t *bytes = arena_calloc(&arena, view_bytes_total(t->view), 1);
+        view_read(t->view, 0, 0, view_rows(t->view) * view_cols(t->view), bytes);
+        bytes[0] = 0xC0;
+        bytes[1] = 0x7F; /* bfloat16 */
+        assert_int_equal(t->dtype, SMELT_DT_BF16);
+        assert_int_equal(view_bytes(&arena, t->dtype, &t->shape, bytes, view_bytes_total(t->view), &t->view, &err), SMELT_OK);
+        assert_int_equal(reference_from_engine(m.a, m.ids, N_IDS, CONTEXT, 0, -1, &ref, &err), SMELT_OK);
+        const verify_logits_args args = {.candidate = m.b, .candidate_model = &m.original, .reference = ref};
+        if (verify_logits_run(&m.ctx, &args, &r, &err) != SMELT_OK) fail_msg("%s", err.text);
+        assert_true(r.nonfinite.found);
+        assert_false(r.nonfinite.in_original);
+        assert_false(r.logits.done);
+        assert_int_equal(r.nonfinite.chunk, 0);
+        assert_int_equal(r.nonfinite.token, CONTEXT / 2);
+        assert_int_equal(r.nonfinite.layer, cases[i].layer);
+        assert_string_equal(r.nonfinite.what, cases[i].what);
+        assert_string_equal(r.nonfinite.tensor, cases[i].tensor);
+        assert_true(isnan(r.nonfinite.value));
+        reference_close(ref);
+        /* And among the weights it is one value that was finite. */
+        models other = {0};
+        open_models(&other);
+        assert_int_equal(verify_weights_run(&m.ctx, &m.original, &other.original, false, &r, &err), SMELT_OK);
+        assert_string_equal(r.weights.list[0].name, cases[i].tensor);
+        assert_int_equal(r.weights.list[0].nonfinite, 1);
+        assert_int_equal(r.weights.list[0].nonfinite_at, 0);
+        close_models(&other);
+        verify_free(&r);
+        close_models(&m);
+        arena_free(&arena);
+    }
+}
+
+/* One block of a tensor, changed: its errors are found by hand. */
+static void changed_block(void **state)
+{
+    (void)state;
+    models m = {0};
+    smelt_err err = {0};
+    smelt_arena arena = {0};
+    verify_result r = {0};
+    open_models(&m);
+    smelt_model other;
+    assert_int_equal(source_open(&m.ctx, SMELT_SOURCE_DIR "/tests/data/families/llama", &other, &err), SMELT_OK);
+    smelt_tensor *t = &other.tensors[model_find(&other, "blk.0.ffn_up.weight") - other.tensors];
+    const uint64_t n = view_rows(t->view) * view_cols(t->view), cols = view_cols(t->view);
+    float *x = arena_calloc(&arena, n, sizeof *x);
+    tensor_floats(&m.ctx, t, 0, n, x);
+    double xx = 0, ee = 0, row = 0;
+    for (uint64_t i = 0; i < n; i++)
+        xx += (double)x[i] * (double)x[i];
+    for (uint64_t i = 3 * cols; i < 4 * cols; i++) {
+        ee += (double)x[i] * (double)x[i] / 4;
+        row += (double)x[i] * (double)x[i];
+        x[i] /= 2;
+    }
+    assert_int_equal(view_bytes(&arena, SMELT_DT_F32, &t->shape, x, n * sizeof *x, &t->view, &err), SMELT_OK);
+    t->dtype = SMELT_DT_F32;
+    assert_int_equal(verify_weights_run(&m.ctx, &other, &m.original, false, &r, &err), SMELT_OK);
+    const verify_tensor *w = &r.weights.list[0];
+    assert_string_equal(w->name, "blk.0.ffn_up.weight");
+    near(w->snr, 10 * log10(xx / ee), 1e-9);
+    near(w->rmse, sqrt(ee / (double)n), 1e-12);
+    /* Half of a row: 1 / (1/2)^2 is 6.02 dB. All of its values are more than a quarter beyond its largest but those below 5/8 of it. */
+    near(w->block_snr, 10 * log10(4), 1e-9);
+    near(row / ee, 4, 1e-12);
+    assert_int_equal(w->block_snr_at, 3 * cols);
+    assert_int_equal(w->blocks, n / cols); /* rows are shorter than 256 */
+    assert_int_equal(w->zeroed, 0);
+    assert_int_equal(r.weights.equal, r.weights.n - 1);
+    verify_free(&r);
+    /* Nothing at all of the row is left. */
+    for (uint64_t i = 3 * cols; i < 4 * cols; i++)
+        x[i] = 0;
+    assert_int_equal(verify_weights_run(&m.ctx, &other, &m.original, false, &r, &err), SMELT_OK);
+    assert_int_equal(r.weights.list[0].zeroed, 1);
+    near(r.weights.list[0].block_snr, 0, 1e-9);
+    verify_free(&r);
+    model_free(&other);
+    close_models(&m);
+    arena_free(&arena);
+}
+
 /* ----------------------------------------------------------------------------------------------------------------------- policies */
 
 static smelt_status load(smelt_policy *p, const char *text, smelt_err *err)
@@ -493,9 +596,10 @@ static void xml_is_escaped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(kl),           cmocka_unit_test(sums),      cmocka_unit_test(top),
-        cmocka_unit_test(whole_rows),   cmocka_unit_test(itself),    cmocka_unit_test(records_bound),
-        cmocka_unit_test(bad_policies), cmocka_unit_test(judgement), cmocka_unit_test(xml_is_escaped),
+        cmocka_unit_test(kl),           cmocka_unit_test(sums),          cmocka_unit_test(top),
+        cmocka_unit_test(whole_rows),   cmocka_unit_test(itself),        cmocka_unit_test(records_bound),
+        cmocka_unit_test(bad_policies), cmocka_unit_test(judgement),     cmocka_unit_test(xml_is_escaped),
+        cmocka_unit_test(not_finite),   cmocka_unit_test(changed_block),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
