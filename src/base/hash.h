@@ -3,6 +3,9 @@
 #define SMELT_BASE_HASH_H
 
 #include <xxhash.h>
+#if defined(__x86_64__) && __has_include(<xxh_x86dispatch.h>)
+#include <xxh_x86dispatch.h> /* the best vectors of the processor at hand, under the same names */
+#endif
 
 #include "base/status.h"
 
