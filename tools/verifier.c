@@ -2,12 +2,13 @@
 
 #include <string.h>
 
+#include "arch/content.h"
 #include "base/io.h"
 #include "ir/format.h"
 #include "tools/text_ids.h"
 #include "verify/recorded.h"
 
-enum { CONTEXT = 512, QUICK_CHUNKS = 2, PROMPTS = 8, STEPS = 16 };
+enum { CONTEXT = 512, QUICK_CHUNKS = 2, PROMPTS = 16, STEPS = 8 };
 
 typedef struct verifier {
     const smelt_ctx *ctx;
@@ -74,6 +75,17 @@ static smelt_status read_text(verifier *v, smelt_err *err)
     const smelt_status st = o->tokens ? ids_of_numbers(path, text, n, &v->ids, err) : ids_of_text(&v->tok, text, n, &v->ids, err);
     if (map) map_close(map);
     return st;
+}
+
+/* All of both files is read once more for it, which a quick look does without. */
+static smelt_status hash_content(const verifier *v, const smelt_model *model, verify_identity *identity, smelt_err *err)
+{
+    smelt_content content;
+    char hex[HASH_HEX + 1];
+    if (v->o->quick) return SMELT_OK;
+    SMELT_TRY(content_hash(v->ctx, model, &v->r->arena, &content, err));
+    identity->hash = arena_strdup(&v->r->arena, hash_hex(content.hash, hex));
+    return identity->hash ? SMELT_OK : smelt_oom(err);
 }
 
 static smelt_status open_models(verifier *v, smelt_err *err)
@@ -160,6 +172,8 @@ static smelt_status run(verifier *v, smelt_err *err)
         SMELT_TRY(read_text(v, err));
         SMELT_TRY(open_engines(v, err));
     }
+    SMELT_TRY(hash_content(v, &v->candidate, &v->r->candidate, err));
+    SMELT_TRY(hash_content(v, &v->original, &v->r->original, err));
     SMELT_TRY(verify_structure_run(v->ctx, &v->candidate, &v->original, v->r, err));
     SMELT_TRY(verify_weights_run(v->ctx, &v->candidate, &v->original, v->o->quick, v->r, err));
     if (logits) SMELT_TRY(compare_logits(v, err));
