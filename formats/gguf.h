@@ -34,7 +34,7 @@ typedef struct gguf_info {
 smelt_status gguf_read_head(smelt_cur *cur, gguf_head *head);
 smelt_status gguf_read_keys(smelt_cur *cur, uint64_t n, smelt_arena *arena, smelt_meta *meta);
 smelt_status gguf_read_alignment(const smelt_meta *meta, uint32_t *out, smelt_err *err);
-smelt_status gguf_read_info(smelt_cur *cur, gguf_info *info);
+smelt_status gguf_read_info(smelt_cur *c, gguf_info *t);
 
 smelt_status gguf_audit(const smelt_ctx *ctx, const char *path, smelt_audit *audit, smelt_err *err);
 

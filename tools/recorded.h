@@ -15,7 +15,7 @@ smelt_status file_recorded(const char *path, json_t **out, smelt_err *err);
 
 /* Lets write->provenance say how a planned conversion is made; `type` is quantize's, or NULL; takes `options`. In plan->out's
  * arena. */
-smelt_status record_recipe(const char *command, const char *type, json_t *options, smelt_plan *plan, smelt_write_opts *write,
+smelt_status record_recipe(const char *cmd, const char *type, json_t *options, smelt_plan *plan, smelt_write_opts *write,
                            smelt_err *err);
 
 enum { RECORDED_ARGS = 2 * OPT_LIST_MAX };

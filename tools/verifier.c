@@ -65,7 +65,7 @@ static smelt_status read_text(verifier *v, smelt_err *err)
     const verifier_opts *o = v->o;
     v->bos = -1;
     SMELT_TRY(open_tokenizer(v, err));
-    if (v->has_tok && v->tok.desc->n_before) v->bos = v->tok.desc->before[0];
+    if (v->tok.desc && v->tok.desc->n_before) v->bos = v->tok.desc->before[0];
     smelt_map *map = NULL;
     const char *path = o->tokens ? o->tokens : o->text;
     if (path) SMELT_TRY(map_open(path, &map, err));

@@ -88,11 +88,14 @@ static void hash_f64(content_piece *p, const uint8_t *x, size_t n, float *f32, u
 {
     bool same = true;
     for (size_t i = 0; i < n; i++) {
-        double d, back;
+        double d;
         memcpy(&d, x + 8 * i, sizeof d);
         f32[i] = (float)d;
-        back = f32[i];
-        same = same && memcmp(&back, &d, sizeof d) == 0;
+        const double back = f32[i];
+        uint64_t bits, back_bits;
+        memcpy(&bits, &d, sizeof bits);
+        memcpy(&back_bits, &back, sizeof back_bits);
+        same = same && bits == back_bits;
     }
     if (same)
         hash_f32(p, (const uint8_t *)f32, n, scratch);
@@ -109,7 +112,7 @@ static void hash_int(content_piece *p, const uint8_t *x, size_t n, smelt_dtype d
         uint64_t v = 0;
         for (size_t k = size; k-- > 0;)
             v = v << 8 | x[size * i + k];
-        const unsigned unused = (unsigned)(64 - 8 * size);
+        const unsigned unused = (unsigned)(64 - 8 * size) & 63;
         if (is_signed) v = (uint64_t)((int64_t)(v << unused) >> unused);
         store_le64(scratch + 8 * i, v);
     }

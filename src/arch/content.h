@@ -25,8 +25,8 @@ typedef struct smelt_content {
     uint8_t hash[HASH_BYTES]; /* of the model */
 } smelt_content;
 
-/* Lists the pieces; memory comes from the arena, some 17 bytes for 65,536 values. `model` is BORROWED. */
-smelt_status content_start(const smelt_ctx *ctx, const smelt_model *model, smelt_arena *arena, smelt_content *out, smelt_err *err);
+/* Lists the pieces; memory comes from the arena, some 17 bytes for 65,536 values. the model is BORROWED. */
+smelt_status content_start(const smelt_ctx *ctx, const smelt_model *m, smelt_arena *arena, smelt_content *c, smelt_err *err);
 /* What a thread needs to hash pieces, in bytes; aligned for float64. */
 size_t content_scratch(void);
 /* Hashes one piece. Thread-safe. */
@@ -34,6 +34,6 @@ void content_hash_piece(const smelt_content *content, size_t piece, void *scratc
 /* The tensors' hashes and the model's, when all pieces are hashed. */
 smelt_status content_finish(smelt_content *content, smelt_err *err);
 /* All of it, on ctx->threads threads. */
-smelt_status content_hash(const smelt_ctx *ctx, const smelt_model *model, smelt_arena *arena, smelt_content *out, smelt_err *err);
+smelt_status content_hash(const smelt_ctx *ctx, const smelt_model *m, smelt_arena *arena, smelt_content *c, smelt_err *err);
 
 #endif

@@ -353,15 +353,16 @@ static bool find_odd(const kept *k, size_t *chunk, size_t *token, bool *in_origi
     return false;
 }
 
-static smelt_status run_chunks(scoring *s, kept *k, smelt_err *err)
+static smelt_status run_chunks(const scoring *all, kept *k, smelt_err *err)
 {
     enum { TOGETHER = 64 };
-    smelt_reference *ref = s->a->reference;
+    smelt_reference *ref = all->a->reference;
     reference_chunk chunk[TOGETHER];
     smelt_seq seqs[TOGETHER];
     score *of[TOGETHER];
-    s->chunk = chunk;
-    s->of = of;
+    scoring s = *all;
+    s.chunk = chunk;
+    s.of = of;
     for (size_t n;;) {
         SMELT_TRY(ref->ops->next(ref, TOGETHER, chunk, &n, err));
         if (!n) return SMELT_OK;
@@ -381,12 +382,12 @@ static smelt_status run_chunks(scoring *s, kept *k, smelt_err *err)
             of[i] = k->scores + k->chunks[first + i].first_score;
             seqs[i] = (smelt_seq){.ids = chunk[i].ids, .n = chunk[i].n, .first = chunk[i].first};
         }
-        SMELT_TRY(engine_run(s->a->candidate, seqs, n, on_rows, s, err));
+        SMELT_TRY(engine_run(s.a->candidate, seqs, n, on_rows, &s, err));
         size_t c, token;
         bool in_original;
         if (find_odd(k, &c, &token, &in_original)) return SMELT_OK;
         const smelt_progress progress = {.stage = "logits", .done = k->n_chunks, .total = ref->chunks};
-        if (s->ctx->progress && s->ctx->progress(s->ctx->user, &progress)) return smelt_fail(err, SMELT_E_CANCELLED, "interrupted");
+        if (s.ctx->progress && s.ctx->progress(s.ctx->user, &progress)) return smelt_fail(err, SMELT_E_CANCELLED, "interrupted");
     }
 }
 

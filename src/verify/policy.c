@@ -91,15 +91,15 @@ static const char *metric_name(const void *table, size_t i)
     return i < METRIC_COUNT ? verify_metric_get((verify_metric)i)->name : NULL;
 }
 
-static smelt_status metric_by_name(const char *name, const char *where, verify_metric *out, smelt_err *err)
+static smelt_status metric_by_name(const char *key, const char *name, verify_metric *out, smelt_err *err)
 {
     for (int i = 0; i < METRIC_COUNT; i++)
-        if (strcmp(name, verify_metric_get((verify_metric)i)->name) == 0) {
+        if (strcmp(key, verify_metric_get((verify_metric)i)->name) == 0) {
             *out = (verify_metric)i;
             return SMELT_OK;
         }
-    const char *near = nearest(name, metric_name, NULL);
-    return smelt_fail(err, SMELT_E_USAGE, "%s: there is no threshold '%.64s'%s%s%s", where, name, near ? "; did you mean " : "",
+    const char *near = nearest(key, metric_name, NULL);
+    return smelt_fail(err, SMELT_E_USAGE, "%s: there is no threshold '%.64s'%s%s%s", name, key, near ? "; did you mean " : "",
                       near ? near : "", near ? "?" : "");
 }
 

@@ -14,10 +14,10 @@ extern const unsigned char verify_sample[];
 extern const size_t verify_sample_size;
 
 /* Fills in what a model is: sizes and types as its files have them. E_NOMEM. */
-smelt_status verify_identify(const smelt_model *model, verify_result *r, verify_identity *out, smelt_err *err);
+smelt_status verify_identify(const smelt_model *m, verify_result *r, verify_identity *id, smelt_err *err);
 
-/* E_MISMATCH if the two cannot be compared at all: other families, sizes of the vocabulary, or vocabularies. */
-smelt_status verify_comparable(const smelt_model *candidate, const smelt_model *original, smelt_err *err);
+/* E_MISMATCH if candidate and original cannot be compared at all: other families, sizes of the vocabulary, or vocabularies. */
+smelt_status verify_comparable(const smelt_model *a, const smelt_model *b, smelt_err *err);
 
 /* Names every difference of tensors, shapes, hyperparameters, vocabulary, special tokens and chat templates. Storage types are none. */
 smelt_status verify_structure_run(const smelt_ctx *ctx, const smelt_model *candidate, const smelt_model *original, verify_result *r,
