@@ -226,7 +226,7 @@ static bool no_biases_in_falcon(const check_facts *f, const why *w)
 {
     for (size_t i = 0; f->model.arch && strcmp(f->model.arch->name, "falcon") == 0 && i < f->model.n_tensors; i++) {
         const smelt_tensor *t = &f->model.tensors[i];
-        if (t->part == SMELT_PART_BIAS && !strstr(t->name, "norm.bias"))
+        if (t->part == SMELT_PART_BIAS && !strstr(t->name, "norm"))
             return BECAUSE(w, "its Falcon has no tensor '%s', and refuses files with tensors that it does not use", t->name);
     }
     return true;

@@ -29,9 +29,7 @@ def llama_loads(llama, tmp_path_factory):
 
     def call(model):
         done = llama("perplexity", "-m", model, "-f", text, "-c", "16", "--chunks", "1", "-t", "1", "-ngl", "0", check=False)
-        computed = "perplexity: calculating" in str(done.stdout) + str(done.stderr)
-        assert computed == (done.returncode == 0), done
-        return computed
+        return done.returncode == 0
     return call
 
 
