@@ -98,8 +98,13 @@ static int run(const command *c, int argc, char **argv)
     return code;
 }
 
+/* OpenBLAS starts threads of its own as it is loaded, which then take processor time from ours while they wait for work. Products here
+ * are on one thread each, so they may go. Not declared in its headers, and absent where it was built without threads. */
+__attribute__((weak)) int blas_thread_shutdown_(void);
+
 int main(int argc, char **argv)
 {
+    if (blas_thread_shutdown_) blas_thread_shutdown_();
     if (argc < 2) {
         usage(stderr);
         return 2;
