@@ -213,18 +213,20 @@ static bool family_fits(const check_facts *f, const why *w)
     return BECAUSE(w, "%s", f->model.unmapped);
 }
 
+static bool is_family(const check_facts *f, const char *name) { return f->model.arch && strcmp(f->model.arch->name, name) == 0; }
+
+static bool has(const check_facts *f, smelt_hp hp) { return f->model.hp.set[hp] && f->model.hp.v[hp] != 0; }
+
 static bool no_alibi_in_falcon(const check_facts *f, const why *w)
 {
-    const smelt_hparams *hp = &f->model.hp;
-    const bool bad =
-        f->model.arch && strcmp(f->model.arch->name, "falcon") == 0 && hp->set[SMELT_HP_ALIBI] && hp->v[SMELT_HP_ALIBI] != 0;
-    return !bad || BECAUSE(w, "its Falcon turns positions (RoPE), and this one has ALiBi: what it computes is not this model");
+    return !(is_family(f, "falcon") && has(f, SMELT_HP_ALIBI)) ||
+           BECAUSE(w, "its Falcon turns positions (RoPE), and this one has ALiBi: what it computes is not this model");
 }
 
 /* Only norms have biases there; any other tensor is one too many. */
 static bool no_biases_in_falcon(const check_facts *f, const why *w)
 {
-    for (size_t i = 0; f->model.arch && strcmp(f->model.arch->name, "falcon") == 0 && i < f->model.n_tensors; i++) {
+    for (size_t i = 0; is_family(f, "falcon") && i < f->model.n_tensors; i++) {
         const smelt_tensor *t = &f->model.tensors[i];
         if (t->part == SMELT_PART_BIAS && !strstr(t->name, "norm"))
             return BECAUSE(w, "its Falcon has no tensor '%s', and refuses files with tensors that it does not use", t->name);
@@ -234,10 +236,8 @@ static bool no_biases_in_falcon(const check_facts *f, const why *w)
 
 static bool no_norms_in_mpt(const check_facts *f, const why *w)
 {
-    const smelt_hparams *hp = &f->model.hp;
-    const bool bad =
-        f->model.arch && strcmp(f->model.arch->name, "mpt") == 0 && hp->set[SMELT_HP_QK_NORM] && hp->v[SMELT_HP_QK_NORM] != 0;
-    return !bad || BECAUSE(w, "its MPT aborts where queries and keys are normed (ggml_reshape_2d of what is not contiguous)");
+    return !(is_family(f, "mpt") && has(f, SMELT_HP_QK_NORM)) ||
+           BECAUSE(w, "its MPT aborts where queries and keys are normed (ggml_reshape_2d of what is not contiguous)");
 }
 
 /* Keys that its reader of GGUF does not take over: the library's defaults stay, and other shapes are refused. */
